@@ -1,0 +1,1 @@
+//! The route group base: a router and its handlers.

@@ -1,0 +1,1 @@
+//! The route group blobs: a router and its handlers.

@@ -1,0 +1,1 @@
+//! The route group discovery: a router and its handlers.

@@ -1,0 +1,1 @@
+//! The route group manifests: a router and its handlers.

@@ -1,0 +1,1 @@
+//! The route group uploads: a router and its handlers.

@@ -1,0 +1,1 @@
+//! The HTTP edge: folding paths, extracting, answering, and the one table from error codes to statuses.

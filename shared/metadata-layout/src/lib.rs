@@ -1,0 +1,1 @@
+//! CNCF Distribution's files as metadata, over any storage driver.

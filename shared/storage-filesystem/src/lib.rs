@@ -1,0 +1,1 @@
+//! The filesystem driver: durable writes, atomic renames, reads without a copy.

@@ -1,0 +1,1 @@
+//! Where bytes lie: the Driver contract, its in-memory implementation, decorators, and the test kit that every driver passes.

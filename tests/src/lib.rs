@@ -1,0 +1,1 @@
+//! Black-box tests of Roadstead: what they share.
