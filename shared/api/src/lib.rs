@@ -1,1 +1,3 @@
 //! The HTTP edge: folding paths, extracting, answering, and the one table from error codes to statuses.
+
+pub mod body;
