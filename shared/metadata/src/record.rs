@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use roadstead_oci::{Descriptor, Digest, RepositoryName, Sha256State, Tag};
+use roadstead_oci::{Descriptor, Digest, Manifest, RepositoryName, Sha256State, Tag};
 use time::OffsetDateTime;
 
 /// A manifest as it is stored.
@@ -39,6 +39,28 @@ pub struct Referrer {
     pub subject: Digest,
     /// How the referring manifest is listed: type, digest, size, artifact type, annotations.
     pub descriptor: Descriptor,
+}
+
+impl Referrer {
+    /// The edge that `manifest`, stored as `record`, has to its subject, if it has one: listed
+    /// with its artifact type and annotations (specification, "Listing Referrers").
+    pub fn of(manifest: &Manifest, record: &ManifestRecord) -> Option<Self> {
+        let subject = manifest.subject.as_ref()?.digest.clone();
+        let descriptor = Descriptor {
+            media_type: record.media_type.clone(),
+            digest: record.digest.clone(),
+            size: record.bytes.len() as u64,
+            urls: None,
+            data: None,
+            platform: None,
+            artifact_type: manifest.referrer_type().map(str::to_owned),
+            annotations: (!manifest.annotations.is_empty()).then(|| manifest.annotations.clone()),
+        };
+        Some(Self {
+            subject,
+            descriptor,
+        })
+    }
 }
 
 /// Which referrers to list.
