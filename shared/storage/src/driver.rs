@@ -186,7 +186,7 @@ pub enum EntryKind {
 
 /// Content that grows until it is committed. Dropping it keeps what was appended.
 #[async_trait]
-pub trait Upload: fmt::Debug + Send {
+pub trait Upload: fmt::Debug + Send + Sync {
     /// How many bytes the upload has, in bytes.
     fn size(&self) -> u64;
 
