@@ -14,6 +14,7 @@ mod driver;
 mod driver_ext;
 mod error;
 mod key;
+mod memory;
 mod signer;
 
 pub use content::{ByteStream, Content, FileRange};
@@ -24,4 +25,5 @@ pub use driver::{
 pub use driver_ext::DriverExt;
 pub use error::Error;
 pub use key::Key;
+pub use memory::MemoryDriver;
 pub use signer::UrlSigner;
