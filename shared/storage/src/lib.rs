@@ -16,6 +16,8 @@ mod error;
 mod key;
 mod memory;
 mod signer;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 
 pub use content::{ByteStream, Content, FileRange};
 pub use driver::{

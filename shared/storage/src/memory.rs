@@ -272,3 +272,20 @@ fn children(contents: &BTreeMap<String, Stored>, prefix: &Key) -> BTreeMap<Strin
     }
     children
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit;
+
+    struct Memory(MemoryDriver);
+
+    #[async_trait]
+    impl testkit::Store for Memory {
+        fn driver(&self) -> Arc<dyn Driver> {
+            Arc::new(self.0.clone())
+        }
+    }
+
+    testkit::suite!(Memory(MemoryDriver::new()));
+}
