@@ -1,0 +1,9 @@
+//! The server around the routes: where it listens, how bytes reach a connection, what it logs.
+//!
+//! What the routes answer is not known here; the binary's composition hands one service to
+//! [`serve::serve`].
+
+#[cfg(test)]
+mod duration;
+pub mod listen;
+pub mod shutdown;
