@@ -3,7 +3,7 @@
 //! What the routes answer is not known here; the binary's composition hands one service to
 //! [`serve::serve`].
 
-#[cfg(test)]
 mod duration;
 pub mod listen;
+pub mod serve;
 pub mod shutdown;
