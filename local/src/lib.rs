@@ -5,5 +5,6 @@
 
 mod duration;
 pub mod listen;
+pub mod logs;
 pub mod serve;
 pub mod shutdown;
