@@ -3,8 +3,12 @@
 //! What the routes answer is not known here; the binary's composition hands one service to
 //! [`serve::serve`].
 
+pub mod access_log;
 mod duration;
 pub mod listen;
 pub mod logs;
+pub mod observe;
+mod redact;
+pub mod request_log;
 pub mod serve;
 pub mod shutdown;

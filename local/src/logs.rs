@@ -99,7 +99,10 @@ where
     })
 }
 
-fn layer_to<S>(options: Options, write: impl Fn(&[u8]) + Send + Sync + 'static) -> impl Layer<S>
+pub(crate) fn layer_to<S>(
+    options: Options,
+    write: impl Fn(&[u8]) + Send + Sync + 'static,
+) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {

@@ -29,12 +29,16 @@ fn escape_other(out: &mut String, character: char) {
         _ => "",
     };
     // Writing to a string does not fail.
-    let _ = match code {
-        _ if !short.is_empty() => out.write_str(short),
-        ..0x80 => write!(out, "\\x{code:02x}"),
-        _ if is_printable(character) => out.write_char(character),
-        ..0x1_0000 => write!(out, "\\u{code:04x}"),
-        _ => write!(out, "\\U{code:08x}"),
+    let _ = if !short.is_empty() {
+        out.write_str(short)
+    } else if character.is_ascii() {
+        write!(out, "\\x{code:02x}")
+    } else if is_printable(character) {
+        out.write_char(character)
+    } else if code < 0x1_0000 {
+        write!(out, "\\u{code:04x}")
+    } else {
+        write!(out, "\\U{code:08x}")
     };
 }
 
