@@ -143,6 +143,7 @@ fn examine(source: &Source, variables: impl IntoIterator<Item = (String, String)
     };
     environment::apply(&mut root, variables, &mut problems);
     renames::apply(&mut root, &mut problems);
+    require_version(&root, &mut problems);
     let effective = resolve::resolve(&root, &mut problems);
     let configuration = typed(&effective, &mut problems);
     if let Some(configuration) = &configuration {
@@ -158,6 +159,17 @@ fn examine(source: &Source, variables: impl IntoIterator<Item = (String, String)
         configuration.map(|configuration| (configuration, effective)),
         problems,
     )
+}
+
+fn require_version(root: &Node, problems: &mut Vec<Problem>) {
+    let version = root.as_map().and_then(|map| map.get("version"));
+    if version.is_none_or(Node::is_null) {
+        let origin = version.map_or(Origin::Default, |version| version.origin.clone());
+        problems.push(
+            Problem::error("version", &origin, "unsupported version: \"\"")
+                .suggest("write version: 0.1"),
+        );
+    }
 }
 
 fn tree(source: &Source, problems: &mut Vec<Problem>) -> Result<Node, Problem> {

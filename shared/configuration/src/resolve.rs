@@ -101,7 +101,8 @@ impl Resolver<'_> {
 
     fn report_unknown(&mut self, keys: &'static [Key], map: &Map) {
         for (name, node) in map.iter() {
-            if keys.iter().any(|key| key.name == name) {
+            let is_extension = self.path.is_empty() && name.starts_with("x-");
+            if is_extension || keys.iter().any(|key| key.name == name) {
                 continue;
             }
             let suggestion =
