@@ -61,8 +61,8 @@ fn a_key_at_the_wrong_place_is_sent_to_the_right_one() {
 #[test]
 fn a_missing_version_and_a_missing_storage_are_errors() {
     let expected = [
-        "E version: unsupported version: \"\"; write version: 0.1",
-        "E storage: no storage driver is configured; one of filesystem, inmemory",
+        "E config.yml:1: version: unsupported version: \"\"; write version: 0.1",
+        "E config.yml:1: storage: no storage driver is configured; one of filesystem, inmemory",
     ];
     assert_eq!(problems(""), expected);
     assert_eq!(problems("http: {}\n"), expected);
