@@ -100,6 +100,7 @@ fn kind(key: &Key) -> String {
             .collect::<Vec<_>>()
             .join(", "),
         Kind::Any | Kind::Options(_) => "anything".to_owned(),
+        Kind::Map => "map".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
         Kind::Headers => "map of lists".to_owned(),
         Kind::Section(_) => "section".to_owned(),

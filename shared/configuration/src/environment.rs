@@ -72,6 +72,8 @@ enum Refusal {
     UndefinedIndex(usize),
     NonNumericIndex(String),
     NoYaml(String),
+    /// What the text has in the place of a section or a list.
+    Occupied(String),
 }
 
 struct Variable<'a> {
@@ -88,6 +90,7 @@ impl Variable<'_> {
         let Some((key, rest)) = find(keys.iter(), steps) else {
             return Err(unrecognised(keys.iter(), steps));
         };
+        vacant_or(node, |value| matches!(value, Value::Map(_)))?;
         let origin = self.origin.clone();
         self.key(key, node.make_map().entry(key.name, &origin), rest)
     }
@@ -101,7 +104,7 @@ impl Variable<'_> {
             Kind::Entries(keys) => self.entry(keys, node, steps),
             Kind::Texts => self.text(node, steps),
             Kind::OneOf(one_of) => self.one_of(one_of, node, steps),
-            Kind::Any | Kind::Headers | Kind::Options(_) => self.untyped(node, steps),
+            Kind::Any | Kind::Map | Kind::Headers | Kind::Options(_) => self.untyped(node, steps),
             _ => Err(unrecognised([].iter(), steps)),
         }
     }
@@ -202,6 +205,7 @@ impl Variable<'_> {
         let index: usize = steps[0]
             .parse()
             .map_err(|_| Refusal::NonNumericIndex(steps[0].to_owned()))?;
+        vacant_or(node, |value| matches!(value, Value::List(_)))?;
         let list = node.make_list();
         if index > list.len() {
             return Err(Refusal::UndefinedIndex(index));
@@ -268,6 +272,9 @@ impl Variable<'_> {
             Refusal::UndefinedIndex(index) => self.error(format!("undefined index: {index}")),
             Refusal::NonNumericIndex(step) => self.error(format!("non-numeric index: {step}")),
             Refusal::NoYaml(reason) => self.error(format!("the value is not valid YAML: {reason}")),
+            Refusal::Occupied(found) => {
+                self.error(format!("does not fit: the file has {found} in this place"))
+            }
             Refusal::Unrecognised { .. } if is_service_link(self.name, self.value) => {
                 let message = "ignoring a variable that Kubernetes makes for a service whose name begins with \"registry\"";
                 Problem::warning("", &self.origin, message)
@@ -304,6 +311,14 @@ impl Variable<'_> {
             meant[at] = near.to_uppercase();
             format!("did you mean {:?}?", meant.join("_"))
         }))
+    }
+}
+
+/// A section cannot be put where the text has something else; null makes room.
+fn vacant_or(node: &Node, fits: impl FnOnce(&Value) -> bool) -> Applied {
+    match node.is_null() || fits(&node.value) {
+        true => Ok(()),
+        false => Err(Refusal::Occupied(node.describe(true))),
     }
 }
 

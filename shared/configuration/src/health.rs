@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Secret;
-use crate::schema::{BOOL, DURATION, HEADERS, INTEGER, TEXT, entries, nested, section};
+use crate::schema::{BOOL, DURATION, HEADERS, INTEGER, SHORT, TEXT, entries, nested, section};
 
 section! {
     /// `health`.
@@ -54,7 +54,7 @@ section! {
         /// How long the answer may take.
         timeout: Option<Duration> = DURATION;
         /// The status it must have.
-        statuscode: u16 = INTEGER.default("200").zero_is_default();
+        statuscode: u16 = SHORT.default("200").zero_is_default();
         /// How often to ask.
         interval: Duration = DURATION.default("10s").zero_is_default();
         /// After how many failures in a row the registry is unhealthy.

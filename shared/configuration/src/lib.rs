@@ -2,13 +2,13 @@
 //!
 //! A configuration goes through five steps, each in a module of its own:
 //!
-//! 1. [`yaml`] reads the text as Go's yaml.v2 does (YAML 1.1: `yes`, `0644`, `<<`) into a tree that knows the line of each key.
-//! 2. [`environment`] lets each `REGISTRY_*` variable change one place of that tree.
-//! 3. [`renames`] moves what stands under a former name.
-//! 4. [`resolve`] types every value and fills in the defaults; whatever is wrong becomes a [`Problem`], and it goes on.
-//! 5. The result becomes the structs of [`Configuration`], and [`rules`] looks at what holds between them.
+//! 1. `yaml` reads the text as Go's yaml.v2 does (YAML 1.1: `yes`, `0644`, `<<`) into a tree that knows the line of each key.
+//! 2. `environment` lets each `REGISTRY_*` variable change one place of that tree.
+//! 3. `renames` moves what stands under a former name.
+//! 4. `resolve` types every value and fills in the defaults; whatever is wrong becomes a [`Problem`], and it goes on.
+//! 5. The result becomes the structs of [`Configuration`], and `rules` looks at what holds between them.
 //!
-//! [`schema`] describes every key once: its kind, its default, whether it is secret, and what this release does with it. The
+//! `schema` describes every key once: its kind, its default, whether it is secret, and what this release does with it. The
 //! steps, `config show` and the tables of `docs/configuration.md` all come from there.
 //!
 //! In the structs, a field is named like its key, so that `http.draintimeout` is found by the name that users know.

@@ -7,6 +7,10 @@ use crate::{
     Configuration, Origin, Problem, Problems, Severity, environment, renames, resolve, rules, show,
 };
 
+/// The sections of which Distribution keeps only the last; others it joins.
+const WHOLE: [&str; 2] = ["storage", "auth"];
+const JOINED: &str = "of values that cannot be joined, the last counts";
+
 const DEFAULT: &str = include_str!("default.yml");
 
 /// What is loaded.
@@ -143,6 +147,7 @@ fn examine(source: &Source, variables: impl IntoIterator<Item = (String, String)
     };
     environment::apply(&mut root, variables, &mut problems);
     renames::apply(&mut root, &mut problems);
+    require_version(&root, &mut problems);
     let effective = resolve::resolve(&root, &mut problems);
     let configuration = typed(&effective, &mut problems);
     if let Some(configuration) = &configuration {
@@ -160,6 +165,17 @@ fn examine(source: &Source, variables: impl IntoIterator<Item = (String, String)
     )
 }
 
+fn require_version(root: &Node, problems: &mut Vec<Problem>) {
+    let version = root.as_map().and_then(|map| map.get("version"));
+    if version.is_none_or(Node::is_null) {
+        let origin = &version.unwrap_or(root).origin;
+        problems.push(
+            Problem::error("version", origin, "unsupported version: \"\"")
+                .suggest("write version: 0.1"),
+        );
+    }
+}
+
 fn tree(source: &Source, problems: &mut Vec<Problem>) -> Result<Node, Problem> {
     let (name, text) = source.parts();
     let at = move |line| Origin::File {
@@ -167,12 +183,14 @@ fn tree(source: &Source, problems: &mut Vec<Problem>) -> Result<Node, Problem> {
         line,
     };
     let Document { root, repeated } =
-        yaml::parse(text, &at, &["storage", "auth"]).map_err(|error| syntax(&at, error))?;
+        yaml::parse(text, &at, &WHOLE).map_err(|error| syntax(&at, error))?;
     for key in repeated {
-        let message = format!(
-            "written twice, first at {}; of values that cannot be joined, the last counts",
-            key.first
-        );
+        let rule = if WHOLE.contains(&key.path.as_str()) {
+            "the last counts"
+        } else {
+            JOINED
+        };
+        let message = format!("written twice, first at {}; {rule}", key.first);
         problems.push(Problem::warning(&key.path, &key.again, message));
     }
     if root.as_map().is_none() && !root.is_null() {
@@ -208,5 +226,180 @@ fn typed(effective: &Effective, problems: &mut Vec<Problem>) -> Option<Configura
             problems.push(Problem::error("", &Origin::Default, error.to_string()));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Provider;
+    use crate::middleware::StorageOptions;
+    use crate::storage::Driver;
+
+    /// The structs, whatever a start would say of features that are not built.
+    fn structs(text: &str) -> Configuration {
+        let source = Source::File {
+            path: "config.yml".to_owned(),
+            text: text.to_owned(),
+        };
+        let mut problems = Vec::new();
+        let mut root = tree(&source, &mut problems).unwrap();
+        renames::apply(&mut root, &mut problems);
+        let effective = resolve::resolve(&root, &mut problems);
+        serde_json::from_value(effective.to_json()).unwrap()
+    }
+
+    /// The example of Distribution 3 with only these driver and authentication type.
+    fn example(driver: &str, auth: &str) -> Configuration {
+        let text = include_str!("../tests/fixtures/distribution-3.yml");
+        let drivers = ["filesystem", "azure", "gcs", "s3", "inmemory"];
+        let others = drivers
+            .into_iter()
+            .chain(["silly", "token", "htpasswd"])
+            .filter(|name| ![driver, auth].contains(name));
+        let text = others.fold(text.to_owned(), |text, name| without(&text, name));
+        let text = text
+            .replace("<http.Header>", "{A: [b]}")
+            .replace("[username]", "u")
+            .replace("[password]", "p");
+        structs(&text)
+    }
+
+    /// The text without a key of the second level and all below it.
+    fn without(text: &str, key: &str) -> String {
+        let start = format!("  {key}:");
+        let mut inside = false;
+        let kept = text.lines().filter(|line| {
+            inside = line.starts_with(&start) || (inside && line.starts_with("   "));
+            !inside
+        });
+        kept.map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn every_driver_has_its_struct() {
+        let Driver::S3(s3) = example("s3", "silly").storage.driver else {
+            panic!("not s3")
+        };
+        assert_eq!(
+            (s3.bucket.as_deref(), s3.chunksize, s3.forcepathstyle),
+            (Some("bucketname"), 5_242_880, true)
+        );
+        assert_eq!(
+            s3.secretkey.as_ref().map(|secret| secret.expose()),
+            Some("awssecretkey")
+        );
+        let Driver::Gcs(gcs) = example("gcs", "silly").storage.driver else {
+            panic!("not gcs")
+        };
+        assert_eq!(
+            gcs.credentials.project_id.as_deref(),
+            Some("project_id_string")
+        );
+        let Driver::Azure(azure) = example("azure", "silly").storage.driver else {
+            panic!("not azure")
+        };
+        assert_eq!(
+            (
+                azure.credentials.kind.as_deref(),
+                azure.copy_status_poll_max_retry
+            ),
+            (Some("client_secret"), 10)
+        );
+        assert_eq!(azure.copy_status_poll_delay.as_millis(), 100);
+        assert_eq!(structs("version: 0.1\nstorage: s3aws\n").storage.driver.name(), "s3");
+    }
+
+    #[test]
+    fn every_authentication_type_has_its_struct() {
+        let Some(Provider::Token(token)) = example("inmemory", "token").auth.provider else {
+            panic!("not token")
+        };
+        assert_eq!(
+            (token.autoredirect, token.signingalgorithms),
+            (true, vec!["EdDSA".to_owned(), "HS256".to_owned()])
+        );
+        let Some(Provider::Htpasswd(htpasswd)) = example("inmemory", "htpasswd").auth.provider
+        else {
+            panic!("not htpasswd")
+        };
+        assert_eq!(htpasswd.path.as_deref(), Some("/path/to/htpasswd"));
+        let Some(Provider::Silly(silly)) = example("inmemory", "silly").auth.provider else {
+            panic!("not silly")
+        };
+        assert_eq!(silly.realm.as_deref(), Some("silly-realm"));
+    }
+
+    #[test]
+    fn every_section_of_the_example_has_its_struct() {
+        let configuration = example("filesystem", "silly");
+        assert_eq!(
+            configuration.http.tls.letsencrypt.hosts,
+            ["myregistryaddress.org"]
+        );
+        assert_eq!(
+            configuration.log.hooks[0].options.smtp.addr.as_deref(),
+            Some("mail.example.com:25")
+        );
+        assert_eq!(configuration.middleware.registry[0].options["foo"], "bar");
+        assert_eq!(
+            configuration.notifications.endpoints[0].ignore.actions,
+            ["pull"]
+        );
+        assert_eq!(
+            configuration.notifications.endpoints[0].headers["A"][0].expose(),
+            "b"
+        );
+        assert_eq!(configuration.redis.addrs, ["localhost:6379"]);
+        assert_eq!(
+            configuration
+                .redis
+                .dialtimeout
+                .map(|timeout| timeout.as_millis()),
+            Some(10)
+        );
+        assert_eq!(configuration.health.http[0].statuscode, 200);
+        assert_eq!(
+            configuration.health.tcp[0].addr.as_deref(),
+            Some("redis-server.domain.com:6379")
+        );
+        assert_eq!(configuration.proxy.username.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn every_storage_middleware_has_its_struct() {
+        let text = "version: 0.1
+storage: inmemory
+middleware:
+  storage:
+    - {name: cloudfront, options: {baseurl: 'https://c/', duration: 3000s, updatefrenquency: 1h, ipfilteredby: awsregion}}
+    - {name: redirect, options: {baseurl: 'https://r/'}}
+    - {name: rewrite, options: {host: h}}
+    - {name: mine, options: {anything: [1]}}
+    - {name: redirect}
+";
+        let entries = structs(text).middleware.storage;
+        let StorageOptions::Cloudfront(cloudfront) = &entries[0].options else {
+            panic!("{:?}", entries[0])
+        };
+        assert_eq!(
+            (
+                cloudfront.duration.as_secs(),
+                cloudfront.updatefrequency.as_secs()
+            ),
+            (3000, 3600)
+        );
+        assert!(
+            matches!(&entries[1].options, StorageOptions::Redirect(to) if to.baseurl.as_deref() == Some("https://r/"))
+        );
+        assert!(
+            matches!(&entries[2].options, StorageOptions::Rewrite(to) if to.host.as_deref() == Some("h"))
+        );
+        assert!(
+            matches!(&entries[3].options, StorageOptions::Other(options) if options["anything"][0] == 1)
+        );
+        assert!(
+            matches!(&entries[4].options, StorageOptions::Redirect(to) if to.baseurl.is_none())
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::Secret;
-use crate::schema::{ANY, BOOL, TEXT, TEXTS, choice, entries, nested, section};
+use crate::schema::{BOOL, MAP, TEXT, TEXTS, choice, entries, nested, section};
 
 section! {
     /// `log`.
@@ -17,7 +17,7 @@ section! {
         /// How a log line is written.
         formatter: Formatter = choice(&["text", "json", "logstash"]).default("text");
         /// Fields that are added to each line.
-        fields: BTreeMap<String, serde_json::Value> = ANY.default("{}");
+        fields: BTreeMap<String, serde_json::Value> = MAP;
         /// Mails that are sent for log lines.
         hooks: Vec<Hook> = entries(Hook::KEYS).later("the mail hook");
         /// Adds the place in the source to each line.

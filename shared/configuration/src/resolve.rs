@@ -14,6 +14,7 @@ pub(crate) fn resolve(root: &Node, problems: &mut Vec<Problem>) -> Effective {
     let mut resolver = Resolver {
         path: Vec::new(),
         hidden: false,
+        start: &root.origin,
         problems,
     };
     resolver.section(Configuration::KEYS, Some(root))
@@ -23,6 +24,8 @@ struct Resolver<'a> {
     path: Vec<String>,
     /// Below a secret, no message may quote what it found.
     hidden: bool,
+    /// Where the text begins: the place of what is missing.
+    start: &'a Origin,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -101,7 +104,8 @@ impl Resolver<'_> {
 
     fn report_unknown(&mut self, keys: &'static [Key], map: &Map) {
         for (name, node) in map.iter() {
-            if keys.iter().any(|key| key.name == name) {
+            let is_extension = self.path.is_empty() && name.starts_with("x-");
+            if is_extension || keys.iter().any(|key| key.name == name) {
                 continue;
             }
             let suggestion =
@@ -235,7 +239,7 @@ impl Resolver<'_> {
             map.iter().filter(|(name, _)| !is_setting(name)).collect();
         match candidates.as_slice() {
             [] if one_of.required => {
-                let origin = node.map_or(Origin::Default, |node| node.origin.clone());
+                let origin = node.map_or(self.start, |node| &node.origin).clone();
                 let message = format!("no {} is configured", one_of.noun);
                 self.problems.push(
                     Problem::error(&self.path(), &origin, message)

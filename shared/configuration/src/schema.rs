@@ -40,6 +40,7 @@ pub(crate) enum Kind {
     LooseBool,
     Integer {
         min: i64,
+        max: i64,
     },
     /// An integer, or a text that starts with one.
     LooseInteger {
@@ -52,6 +53,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// Whatever YAML can say.
     Any,
+    /// Free names, each with whatever YAML can say.
+    Map,
     /// A list of texts.
     Texts,
     /// Header names, each with a list of values.
@@ -95,12 +98,21 @@ pub(crate) enum Status {
 
 pub(crate) const BOOL: Key = Key::new(Kind::Bool).default("false");
 pub(crate) const LOOSE_BOOL: Key = Key::new(Kind::LooseBool).default("false");
-pub(crate) const INTEGER: Key = Key::new(Kind::Integer { min: i64::MIN });
-pub(crate) const COUNT: Key = Key::new(Kind::Integer { min: 0 });
+pub(crate) const INTEGER: Key = Key::new(Kind::Integer {
+    min: i64::MIN,
+    max: i64::MAX,
+});
+pub(crate) const COUNT: Key = Key::new(Kind::Integer {
+    min: 0,
+    max: i64::MAX,
+});
+/// What fits into 16 bits.
+pub(crate) const SHORT: Key = Key::new(Kind::Integer { min: 0, max: 65535 });
 pub(crate) const TEXT: Key = Key::new(Kind::Text);
 pub(crate) const DURATION: Key = Key::new(Kind::Duration);
 pub(crate) const TEXTS: Key = Key::new(Kind::Texts);
 pub(crate) const HEADERS: Key = Key::new(Kind::Headers);
+pub(crate) const MAP: Key = Key::new(Kind::Map).default("{}");
 pub(crate) const ANY: Key = Key::new(Kind::Any);
 
 pub(crate) const fn choice(words: &'static [&'static str]) -> Key {

@@ -123,10 +123,20 @@ section! {
         /// The folder; created at the first write.
         rootdirectory: String = TEXT.default("/var/lib/registry");
         /// How many file operations run at the same time; less than 25 counts as 25.
-        maxthreads: u64 = loose_integer(1).default("100");
+        maxthreads: u64 = loose_integer(0).default("100");
         /// Whether a write is on the disk before it is acknowledged.
         fsync: Fsync = choice(&["always", "never"]).default("always")
             .differs("Roadstead's own. Distribution syncs files and not the directories they are moved to.");
+    }
+}
+
+impl Filesystem {
+    /// How many file operations run at the same time: `maxthreads`, and at least 25.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        usize::try_from(self.maxthreads)
+            .unwrap_or(usize::MAX)
+            .max(25)
     }
 }
 
@@ -325,7 +335,7 @@ section! {
         /// Where the digests, sizes and media types of blobs are remembered; nowhere without a value.
         blobdescriptor: Option<BlobDescriptorCache> = choice(&["inmemory", "redis"]).tolerant()
             .differs("`redis` is not built yet: a warning says that no cache is used.");
-        /// How many blobs the cache in memory remembers; `None` is any number (0 or less in the text).
+        /// How many blobs the cache in memory remembers; 0 and less: any number, which is `None` in Rust.
         #[serde(deserialize_with = "positive")]
         blobdescriptorsize: Option<NonZeroU64> = INTEGER.default("10000");
     }

@@ -7,6 +7,7 @@ pub(crate) use reader::{Document, SyntaxError, parse};
 pub(crate) use scalar::{Resolved, Scalar};
 
 use crate::Origin;
+use crate::show::without_userinfo;
 
 /// A value and where it was written: the line of its key or, in a list, of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +91,9 @@ impl Node {
                         "the number"
                     }
                     Resolved::Text if hide => "a text",
-                    Resolved::Text => return format!("the text {:?}", scalar.text),
+                    Resolved::Text => {
+                        return format!("the text {:?}", without_userinfo(&scalar.text));
+                    }
                 };
                 if hide {
                     kind.replace("the", "a")

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use serde_json::json;
 
 use super::Resolver;
@@ -23,7 +25,7 @@ impl Resolver<'_> {
             return Effective::Unset;
         };
         let node = match key.kind {
-            Kind::Any => {
+            Kind::Map => {
                 return Effective::Leaf(Leaf::new(json!({}), "{}", &Origin::Default, false));
             }
             Kind::Text => Node::text(Origin::Default, default),
@@ -38,12 +40,18 @@ impl Resolver<'_> {
 
     fn typed(&mut self, key: &'static Key, node: &Node) -> Option<Leaf> {
         match &key.kind {
-            Kind::Any => Some(self.leaf(any(node), &show::untyped(&any(node)).to_string(), node)),
+            Kind::Map if node.as_map().is_none() => {
+                self.expected("a section with keys", node);
+                None
+            }
+            Kind::Any | Kind::Map => {
+                Some(self.leaf(any(node), &show::untyped(&any(node)).to_string(), node))
+            }
             Kind::Text => self.text(key, node),
             Kind::Bool => self.bool(node, false),
             Kind::LooseBool => self.bool(node, true),
-            Kind::Integer { min } => self.integer(key, node, *min, false),
-            Kind::LooseInteger { min } => self.integer(key, node, *min, true),
+            Kind::Integer { min, max } => self.integer(key, node, *min..=*max, false),
+            Kind::LooseInteger { min } => self.integer(key, node, *min..=i64::MAX, true),
             Kind::Duration => self.duration(key, node),
             Kind::Choice(words) => self.choice(key, node, words),
             _ => None,
@@ -101,32 +109,57 @@ impl Resolver<'_> {
         }
     }
 
-    fn integer(&mut self, key: &Key, node: &Node, min: i64, loose: bool) -> Option<Leaf> {
+    fn integer(
+        &mut self,
+        key: &Key,
+        node: &Node,
+        range: RangeInclusive<i64>,
+        loose: bool,
+    ) -> Option<Leaf> {
         let scalar = self.scalar_or_error("a whole number", node)?;
         let Some(value) = whole_number(scalar, loose) else {
             self.expected("a whole number", node);
             return None;
         };
-        if value <= 0 && key.zero_is_default && (min != 0 || value == 0) {
+        self.warn_of_fraction(scalar, value, node);
+        if value <= 0 && key.zero_is_default && (*range.start() != 0 || value == 0) {
             return None;
         }
-        if value < min {
-            self.error(
-                &node.origin,
-                format!("must not be less than {min}, and is {value}"),
-            );
+        if !range.contains(&value) {
+            let (low, high) = range.into_inner();
+            let bound = if value < low {
+                format!("less than {low}")
+            } else {
+                format!("more than {high}")
+            };
+            self.error(&node.origin, format!("must not be {bound}, and is {value}"));
             return None;
         }
         Some(self.leaf(json!(value), &value.to_string(), node))
     }
 
+    /// Go cuts the fraction off in silence.
+    fn warn_of_fraction(&mut self, scalar: &Scalar, value: i64, node: &Node) {
+        if matches!(scalar.resolved, Resolved::Float(float) if float.fract() != 0.0) {
+            self.warning(
+                &node.origin,
+                format!("{} is no whole number and counts as {value}", scalar.text),
+            );
+        }
+    }
+
     fn duration(&mut self, key: &Key, node: &Node) -> Option<Leaf> {
         let scalar = self.scalar_or_error("a duration", node)?;
         let parsed = match scalar.resolved {
-            Resolved::Integer(nanoseconds) => {
-                self.warn_if_suspicious(nanoseconds, node);
-                Ok(GoDuration::from_nanoseconds(nanoseconds))
-            }
+            Resolved::Integer(_) | Resolved::Float(_) => whole_number(scalar, false)
+                .map(|nanoseconds| {
+                    self.warn_of_fraction(scalar, nanoseconds, node);
+                    self.warn_if_suspicious(nanoseconds, node);
+                    GoDuration::from_nanoseconds(nanoseconds)
+                })
+                .ok_or_else(|| {
+                    format!("expected a duration, found {}", node.describe(self.hidden))
+                }),
             Resolved::Text => GoDuration::parse(&scalar.text).map_err(|error| error.to_string()),
             _ => Err(format!(
                 "expected a duration, found {}",
@@ -204,13 +237,13 @@ fn parse_bool(text: &str) -> Option<bool> {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "only whole numbers within 53 bits are converted"
+    reason = "as in Go, the fraction is cut off; the rest has at most 53 bits"
 )]
 fn whole_number(scalar: &Scalar, loose: bool) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match scalar.resolved {
         Resolved::Integer(value) => Some(value),
-        Resolved::Float(value) if value.fract() == 0.0 && value.abs() < EXACT => Some(value as i64),
+        Resolved::Float(value) if value.abs() < EXACT => Some(value as i64),
         Resolved::Text if loose => match Scalar::plain(scalar.text.trim()).resolved {
             Resolved::Integer(value) => Some(value),
             _ => None,

@@ -1,0 +1,452 @@
+use crate::{load, minimal, problems, problems_with};
+
+#[test]
+fn a_good_configuration_has_no_problems() {
+    assert_eq!(
+        problems(&minimal(
+            "http:\n  addr: :5000\n  debug: {}\n  tls: {}\nnotifications: {endpoints: []}\nredis: {}\nhealth:\n"
+        )),
+        [""; 0]
+    );
+}
+
+#[test]
+fn every_problem_is_listed_at_once_in_the_order_of_the_text() {
+    let text = "
+version: 0.2
+log:
+  level: warning
+  formater: json
+storage:
+  filesytem:
+    rootdirectory: /data
+  delete:
+    enabled: 'true'
+http:
+  prefix: registry
+  draintimeout: 5
+  headers:
+    X-Frame-Options: DENY
+  secret: [a]
+tags:
+  maxtags: -1
+addr: localhost:5000
+";
+    assert_eq!(
+        problems(text),
+        [
+            r#"E config.yml:2: version: unsupported version: "0.2""#,
+            r#"E config.yml:4: log.level: expected one of error, warn, info, debug, found the text "warning""#,
+            r#"W config.yml:5: log.formater: unknown key; did you mean "formatter"?"#,
+            r#"E config.yml:7: storage.filesytem: unknown key; did you mean "filesystem"?"#,
+            r#"E config.yml:10: storage.delete.enabled: expected true or false, found the text "true""#,
+            r#"E config.yml:12: http.prefix: must begin and end with "/", as in "/registry/""#,
+            "W config.yml:13: http.draintimeout: a number without a unit counts nanoseconds: 5 is next to nothing; did you mean 5s?",
+            r#"E config.yml:15: http.headers.X-Frame-Options: the values of a header are a list; write [DENY]"#,
+            "E config.yml:16: http.secret: expected a text, found a list",
+            "E config.yml:18: tags.maxtags: must not be less than 0, and is -1",
+            "W config.yml:19: addr: unknown key",
+        ]
+    );
+}
+
+#[test]
+fn a_key_at_the_wrong_place_is_sent_to_the_right_one() {
+    assert_eq!(
+        problems(&minimal("draintimeout: 5s\n")),
+        [r#"W config.yml:3: draintimeout: unknown key; did you mean "http.draintimeout"?"#]
+    );
+}
+
+#[test]
+fn a_missing_version_and_a_missing_storage_are_errors() {
+    let expected = [
+        "E config.yml:1: version: unsupported version: \"\"; write version: 0.1",
+        "E config.yml:1: storage: no storage driver is configured; one of filesystem, inmemory",
+    ];
+    assert_eq!(problems(""), expected);
+    assert_eq!(problems("http: {}\n"), expected);
+}
+
+#[test]
+fn a_text_that_is_no_yaml_says_where() {
+    let found = problems("version: 0.1\nstorage: [\n");
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("E config.yml:") && found[0].contains("not valid YAML: "),
+        "{found:?}"
+    );
+    assert_eq!(
+        problems("just a text"),
+        [r#"E config.yml:1: expected a section with keys, found the text "just a text""#]
+    );
+}
+
+#[test]
+fn two_drivers_of_the_file_are_named_with_their_lines() {
+    let text = "version: 0.1\nstorage:\n  filesystem:\n  inmemory:\n";
+    let expected = "E config.yml:4: storage: multiple storage drivers specified in configuration or environment: \
+                    filesystem (config.yml:3), inmemory (config.yml:4)";
+    assert_eq!(problems(text), [expected]);
+}
+
+#[test]
+fn a_driver_named_by_a_variable_beside_that_of_the_file_says_how_to_replace_it() {
+    let text = "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /data\n";
+    let found = problems_with(text, &[("REGISTRY_STORAGE_S3_BUCKET", "images")]);
+    let expected = "E REGISTRY_STORAGE_S3_BUCKET: storage: multiple storage drivers specified in configuration or environment: \
+                    filesystem (config.yml:3), s3 (REGISTRY_STORAGE_S3_BUCKET); \
+                    set REGISTRY_STORAGE=s3 as well: it replaces what the file says of storage";
+    assert!(found.contains(&expected.to_owned()), "{found:#?}");
+}
+
+#[test]
+fn features_that_are_not_built_refuse_to_start_where_silence_would_be_dangerous() {
+    let table = [
+        (
+            "auth: {htpasswd: {realm: r, path: /p}}",
+            "auth.htpasswd: htpasswd authentication",
+        ),
+        ("auth: {silly: }", "auth.silly: silly authentication"),
+        ("auth: token", "auth.token: token authentication"),
+        (
+            "http: {tls: {certificate: /c}}",
+            "http.tls.certificate: TLS",
+        ),
+        (
+            "http: {tls: {clientcas: [/c]}}",
+            "http.tls.clientcas: TLS with client certificates",
+        ),
+        (
+            "http: {tls: {letsencrypt: {cachefile: /c}}}",
+            "http.tls.letsencrypt: TLS with Let's Encrypt",
+        ),
+        (
+            "proxy: {remoteurl: 'https://registry-1.docker.io'}",
+            "proxy.remoteurl: the pull-through cache",
+        ),
+        (
+            "middleware: {storage: [{name: redirect, options: {baseurl: 'https://a'}}]}",
+            "middleware.storage: storage middleware",
+        ),
+        (
+            "middleware: {registry: [{name: x}]}",
+            "middleware.registry: registry middleware",
+        ),
+        (
+            "policy: {repository: {classes: [image]}}",
+            "policy.repository.classes: the policy of repository classes",
+        ),
+    ];
+    for (line, start) in table {
+        let expected = format!(
+            "E config.yml:3: {start} is not built yet, and Roadstead does not start without it"
+        );
+        assert_eq!(problems(&minimal(line)), [expected], "{line}");
+    }
+    for driver in ["s3", "s3aws", "gcs", "azure"] {
+        let found = problems(&format!("version: 0.1\nstorage: {driver}\n"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with(&format!("E config.yml:2: storage.{driver}: the ")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn other_features_that_are_not_built_warn() {
+    let table = [
+        (
+            "http: {debug: {addr: ':5001'}}",
+            "http.debug: the debug server is not built yet: this has no effect",
+        ),
+        (
+            "notifications: {endpoints: [{name: a, url: 'http://a'}]}",
+            "notifications.endpoints: sending notifications is not built yet: this has no effect",
+        ),
+        (
+            "redis: {addrs: ['a:1']}",
+            "redis: the connection to Redis is not built yet: this has no effect",
+        ),
+        (
+            "health: {storagedriver: {enabled: true}}",
+            "health.storagedriver: the health check of the storage driver is not built yet: this has no effect",
+        ),
+        (
+            "health: {tcp: [{addr: 'a:1'}]}",
+            "health.tcp: the health check of addresses is not built yet: this has no effect",
+        ),
+        (
+            "log: {hooks: [{type: mail}]}",
+            "log.hooks: the mail hook is not built yet: this has no effect",
+        ),
+    ];
+    for (line, rest) in table {
+        assert_eq!(
+            problems(&minimal(line)),
+            [format!("W config.yml:3: {rest}")],
+            "{line}"
+        );
+    }
+    let text = "version: 0.1\nstorage: {inmemory: , cache: {blobdescriptor: redis}}\n";
+    assert_eq!(
+        problems(text),
+        [
+            "W config.yml:2: storage.cache.blobdescriptor: the cache in Redis is not built yet: no cache is used"
+        ]
+    );
+}
+
+#[test]
+fn what_is_switched_off_does_not_count_as_used() {
+    let table = [
+        "http: {debug: {prometheus: {enabled: false, path: /m}}}",
+        "notifications: {events: {includereferences: true}, endpoints: [{name: a, disabled: true}]}",
+        "health: {storagedriver: {enabled: false, interval: 10s, threshold: 3}}",
+        "health: {storagedriver: {interval: 10s}}",
+        "log: {hooks: [{type: mail, disabled: true}]}",
+        "proxy: {ttl: 1h, username: a}",
+        "http: {tls: {minimumtls: tls1.2}, http2: {disabled: true}}",
+        "auth: {}",
+        "auth: None",
+        "policy: {repository: {classes: []}}",
+    ];
+    for line in table {
+        assert_eq!(problems(&minimal(line)), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn a_disabled_middleware_is_left_out_and_says_so() {
+    let found = problems(&minimal(
+        "middleware: {storage: [{name: redirect, disabled: true}]}",
+    ));
+    assert_eq!(
+        found,
+        [
+            "W config.yml:3: middleware.storage[0].disabled: this entry is left out; Distribution applies it all the same"
+        ]
+    );
+}
+
+#[test]
+fn removed_keys_say_what_replaces_them() {
+    let text = minimal(
+        "loglevel: info
+reporting: {bugsnag: {apikey: k}, newrelic: {licensekey: k, name: n, verbose: true}}
+compatibility: {schema1: {enabled: true, signingkeyfile: /k}}
+redis:
+  addr: localhost:6379
+  pool:
+    maxidle: 16
+http:
+  tls:
+    minimumtls: tls1.0
+",
+    );
+    assert_eq!(
+        problems(&text),
+        [
+            "W config.yml:3: loglevel: deprecated name; use log.level",
+            "W config.yml:4: reporting: not supported since Distribution 3; neither service is supported; remove the section",
+            "W config.yml:5: compatibility: not supported since Distribution 3; schema 1 manifests are not supported; remove the section",
+            "W config.yml:6: redis: the connection to Redis is not built yet: this has no effect",
+            "W config.yml:7: redis.addr: deprecated name; use redis.addrs",
+            "W config.yml:9: redis.pool.maxidle: deprecated name; use redis.maxidleconns",
+            "W config.yml:12: http.tls.minimumtls: not supported since Distribution 3: tls1.2 is the least; use tls1.2",
+        ]
+    );
+}
+
+#[test]
+fn a_removed_driver_is_an_error() {
+    let found = problems("version: 0.1\nstorage: {swift: {password: p}}\n");
+    let expected = "E config.yml:2: storage.swift: not supported since Distribution 3; \
+                    OpenStack Swift has an S3 interface: use the s3 driver with regionendpoint";
+    assert_eq!(found, [expected]);
+}
+
+#[test]
+fn bad_values_are_errors() {
+    let table = [
+        (
+            "http: {net: udp}",
+            r#"http.net: expected one of tcp, unix, found the text "udp""#,
+        ),
+        (
+            "http: {draintimeout: 1d}",
+            r#"http.draintimeout: time: unknown unit "d" in duration "1d"; write a number with a unit, as in 30s, 10m or 168h"#,
+        ),
+        (
+            "http: {draintimeout: true}",
+            "http.draintimeout: expected a duration, found the bool true; write a number with a unit, as in 30s, 10m or 168h",
+        ),
+        (
+            "http: {relativeurls: 1}",
+            "http.relativeurls: expected true or false, found the number 1",
+        ),
+        (
+            "http: [a]",
+            "http: expected a section with keys, found a list",
+        ),
+        (
+            "http: {tls: {clientauth: maybe}}",
+            r#"http.tls.clientauth: expected one of require-and-verify-client-cert, request-client-cert, require-any-client-cert, verify-client-cert-if-given, found the text "maybe""#,
+        ),
+        (
+            "catalog: {maxentries: many}",
+            r#"catalog.maxentries: expected a whole number, found the text "many""#,
+        ),
+        (
+            "catalog: {maxentries: '10'}",
+            r#"catalog.maxentries: expected a whole number, found the text "10""#,
+        ),
+        (
+            "log: {formatter: xml}",
+            r#"log.formatter: expected one of text, json, logstash, found the text "xml""#,
+        ),
+        (
+            "validation: {manifests: {indexes: {platforms: some}}}",
+            r#"validation.manifests.indexes.platforms: expected one of all, none, list, found the text "some""#,
+        ),
+        (
+            "validation: {manifests: {urls: {allow: ['a', '(']}}}",
+            r#"validation.manifests.urls.allow[1]: invalid regular expression "(": unclosed group"#,
+        ),
+    ];
+    for (line, rest) in table {
+        assert_eq!(
+            problems(&minimal(line)),
+            [format!("E config.yml:3: {rest}")],
+            "{line}"
+        );
+    }
+    let readonly = "version: 0.1\nstorage: {inmemory: , maintenance: {readonly: true}}\n";
+    assert_eq!(
+        problems(readonly),
+        [
+            "E config.yml:2: storage.maintenance.readonly: expected a section with keys, found the bool true"
+        ]
+    );
+    let limit = "version: 0.1\nstorage: {inmemory: , tag: {concurrencylimit: -1}}\n";
+    assert_eq!(
+        problems(limit),
+        ["E config.yml:2: storage.tag.concurrencylimit: must not be less than 0, and is -1"]
+    );
+}
+
+#[test]
+fn other_numbers_and_maps_have_their_limits_too() {
+    let found = problems(&minimal(
+        "health: {http: [{uri: 'http://a/', statuscode: 70000}]}\nlog: {fields: [a]}\nx-anchors: {}\n",
+    ));
+    assert_eq!(
+        found,
+        [
+            "W config.yml:3: health.http: the health check of URLs is not built yet: this has no effect",
+            "E config.yml:3: health.http[0].statuscode: must not be more than 65535, and is 70000",
+            "E config.yml:4: log.fields: expected a section with keys, found a list",
+        ]
+    );
+}
+
+#[test]
+fn a_variable_below_something_that_is_no_section_is_an_error() {
+    let found = problems_with(&minimal("http: 5\n"), &[("REGISTRY_HTTP_ADDR", ":1")]);
+    assert_eq!(
+        found,
+        [
+            "E config.yml:3: http: expected a section with keys, found the number 5",
+            "E REGISTRY_HTTP_ADDR: does not fit: the file has a number in this place",
+        ]
+    );
+}
+
+#[test]
+fn doubtful_values_warn() {
+    let table = [
+        (
+            "http: {host: registry.example.com}",
+            "http.host: has no scheme or no host and is ignored; write it as in https://registry.example.com",
+        ),
+        (
+            "http: {addr: localhost}",
+            "http.addr: has no port; write host:port, as in localhost:5000",
+        ),
+        (
+            "http: {draintimeout: -5s}",
+            "http.draintimeout: -5s is negative and counts as 0",
+        ),
+        (
+            "validation: {enabled: true}",
+            "validation.enabled: deprecated; use validation.disabled",
+        ),
+        (
+            "http: {addr: ':1', addr: ':2'}",
+            "http.addr: written twice, first at config.yml:3; of values that cannot be joined, the last counts",
+        ),
+    ];
+    for (line, rest) in table {
+        assert_eq!(
+            problems(&minimal(line)),
+            [format!("W config.yml:3: {rest}")],
+            "{line}"
+        );
+    }
+    let cache = "version: 0.1\nstorage: {inmemory: , cache: {blobdescriptor: memcached}}\n";
+    let expected = r#"W config.yml:2: storage.cache.blobdescriptor: unknown value "memcached", which counts as none; one of inmemory, redis"#;
+    assert_eq!(problems(cache), [expected]);
+}
+
+#[test]
+fn the_example_of_distribution_3_has_only_the_problems_it_is_written_with() {
+    let found = problems(include_str!("../fixtures/distribution-3.yml"));
+    assert!(
+        !found.iter().any(|problem| problem.contains("unknown")),
+        "{found:#?}"
+    );
+    let real = |problem: &&String| problem.starts_with('E') && !problem.contains("not built yet");
+    let errors: Vec<&str> = found.iter().filter(real).map(String::as_str).collect();
+    assert_eq!(
+        errors,
+        [
+            "E config.yml:76: storage: multiple storage drivers specified in configuration or environment: filesystem (config.yml:26), \
+             azure (config.yml:29), gcs (config.yml:41), s3 (config.yml:57), inmemory (config.yml:76)",
+            "E config.yml:108: auth: multiple authentication types specified in configuration or environment: \
+             silly (config.yml:95), token (config.yml:98), htpasswd (config.yml:108)",
+            "E config.yml:171: notifications.endpoints[0].headers: expected a section with keys, found a text",
+            "E config.yml:222: proxy.username: expected a text, found a list",
+            "E config.yml:223: proxy.password: expected a text, found a list",
+        ]
+    );
+}
+
+#[test]
+fn every_key_of_distribution_2_is_known() {
+    let found = problems(include_str!("../fixtures/distribution-2.yml"));
+    assert!(
+        !found
+            .iter()
+            .any(|problem| problem.contains("unknown") || problem.contains("expected")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn the_configurations_of_the_official_images_start() {
+    let third = load(include_str!("../fixtures/image-3.yml"));
+    let warned: Vec<String> = third
+        .warnings
+        .iter()
+        .map(|problem| problem.path.clone())
+        .collect();
+    assert_eq!(warned, ["http.debug", "health.storagedriver"]);
+    let second = load(include_str!("../fixtures/image-2.yml"));
+    let warned: Vec<String> = second
+        .warnings
+        .iter()
+        .map(|problem| problem.path.clone())
+        .collect();
+    assert_eq!(warned, ["health.storagedriver"]);
+}
