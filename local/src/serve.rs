@@ -26,7 +26,7 @@ use crate::listen::Listener;
 use accept::Acceptor;
 use connection::Server;
 
-pub use connection::{Handshake, Protocol, SecureStream};
+pub use connection::{Handshake, Protocol, SecureIo, SecureStream};
 pub use socket::Plain;
 
 /// How connections are treated.

@@ -60,10 +60,14 @@ async fn pull(
         length: length.parse().unwrap(),
     };
     let how = if sender.is_some() { "kernel" } else { "copy" };
-    let body = match sender {
+    let mut body = match sender {
         Some(Extension(sender)) => sender.body(range),
         None => file_body(range),
     };
+    if headers.contains_key("te") {
+        // A body of unknown length is sent in chunks.
+        body = Body::from_stream(body.into_data_stream());
+    }
     Response::builder()
         .header("sent-by", how)
         .body(body)
@@ -183,6 +187,34 @@ async fn a_head_request_has_the_length_and_no_body() {
     assert!(head.contains("content-length: 9000001"), "{head}");
     let (_, body) = response(&mut stream).await;
     assert_eq!(body, blob.content[5..7]);
+}
+
+#[tokio::test]
+async fn a_file_may_be_sent_in_chunks() {
+    let blob = blob();
+    let server = Running::start(app(&blob), Options::default()).await;
+    let mut stream = server.connect().await;
+    let request = "GET /blob HTTP/1.1\r\nhost: x\r\nte: trailers\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = head(&mut stream).await;
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(unchunked(&rest) == blob.content);
+}
+
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\r').unwrap();
+        let size = std::str::from_utf8(&rest[..end]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 2 + size + 2..];
+    }
 }
 
 #[tokio::test]
