@@ -306,7 +306,7 @@ async fn a_file_that_becomes_shorter_cuts_the_connection() {
 async fn a_head_that_never_ends_is_cut_and_an_idle_connection_is_not() {
     let blob = blob();
     let options = Options {
-        header_read_timeout: Duration::from_millis(100),
+        header_read_timeout: Some(Duration::from_millis(100)),
         ..Options::default()
     };
     let server = Running::start(app(&blob), options).await;
@@ -332,6 +332,24 @@ async fn a_head_that_never_ends_is_cut_and_an_idle_connection_is_not() {
     // A second head that stalls is cut as the first one is.
     idle.write_all(b"GET /blob HTTP/1.1\r\n").await.unwrap();
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_in_time_and_a_request_in_progress_does_not() {
+    let (begun, go_on) = <(Arc<Notify>, Arc<Notify>)>::default();
+    let options = Options {
+        idle_timeout: Some(Duration::from_millis(50)),
+        ..Options::default()
+    };
+    let server = Running::start(slow(&begun, &go_on), options).await;
+    let mut stream = server.connect().await;
+    let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    begun.notified().await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    go_on.notify_one();
+    assert_eq!(response(&mut stream).await.1, b"done");
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
 }
 
 #[tokio::test]
