@@ -1,10 +1,11 @@
 //! The span of each request, its id, and the line at its end.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use roadstead_api::{Connection, Peer, RequestId};
 use tracing::field::Empty;
 use tracing::{Level, Span, error, error_span, info};
@@ -34,45 +35,68 @@ impl Observer for RequestLog {
     fn request<B>(&self, request: &mut Request<B>) -> Option<Served> {
         let id = RequestId::new();
         request.extensions_mut().insert(id);
-        if !tracing::enabled!(Level::ERROR) {
-            return None;
-        }
-        Some(Served {
-            begun: Instant::now(),
-            span: span(request, id),
-        })
+        tracing::enabled!(Level::ERROR).then(|| Served::new(id, Head::of(request)))
     }
 }
 
-/// At error level: also errors alone are of use only with the request they belong to.
-fn span<B>(request: &Request<B>, id: RequestId) -> Span {
-    let headers = request.headers();
-    let uri = request.uri().to_string();
-    let referer = text(headers, &header::REFERER);
-    let authority = request.uri().authority();
-    let host = text(headers, &header::HOST)
-        .or_else(|| authority.map(|authority| Cow::Borrowed(authority.as_str())));
-    error_span!(
-        "request",
-        http.request.id = %id,
-        http.request.method = request.method().as_str(),
-        http.request.host = host.as_deref(),
-        http.request.uri = &*redact::url(&uri),
-        http.request.referer = referer.as_deref().map(redact::url).as_deref(),
-        http.request.useragent = text(headers, &header::USER_AGENT).as_deref(),
-        http.request.contenttype = text(headers, &header::CONTENT_TYPE).as_deref(),
-        http.request.remoteaddr = %remote_address(request),
-        vars.name = Empty,
-        vars.reference = Empty,
-        vars.digest = Empty,
-        vars.uuid = Empty,
-        auth.user.name = Empty,
-    )
+/// What the log tells of a request; to keep it costs next to nothing.
+#[derive(Debug)]
+struct Head {
+    method: Method,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
+    remote: Peer,
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<Cow<'a, str>> {
-    let value = headers.get(name)?;
-    Some(String::from_utf8_lossy(value.as_bytes()))
+impl Head {
+    fn of<B>(request: &Request<B>) -> Self {
+        let header = |name| request.headers().get(name).cloned();
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            host: header(header::HOST),
+            referer: header(header::REFERER),
+            user_agent: header(header::USER_AGENT),
+            content_type: header(header::CONTENT_TYPE),
+            remote: remote_address(request),
+        }
+    }
+
+    fn span(&self, id: RequestId) -> Span {
+        let uri = self.uri.to_string();
+        let referer = self.referer.as_ref().map(text);
+        let authority = self.uri.authority();
+        let host = self.host.as_ref().map(text);
+        let host = host.or_else(|| authority.map(|authority| authority.as_str().into()));
+        error_span!(
+            "request",
+            http.request.id = %id,
+            http.request.method = self.method.as_str(),
+            http.request.host = host.as_deref(),
+            http.request.uri = &*redact::url(&uri),
+            http.request.referer = referer.as_deref().map(redact::url).as_deref(),
+            http.request.useragent = self.user_agent.as_ref().map(text).as_deref(),
+            http.request.contenttype = self.content_type.as_ref().map(text).as_deref(),
+            http.request.remoteaddr = %self.remote,
+            vars.name = Empty,
+            vars.reference = Empty,
+            vars.digest = Empty,
+            vars.uuid = Empty,
+            auth.user.name = Empty,
+        )
+    }
+}
+
+/// Where only failures are logged, a request has no more than its id until it fails.
+fn short_span(id: RequestId) -> Span {
+    error_span!("request", http.request.id = %id)
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 /// What proxies say of the client, else the other end of the connection.
@@ -107,7 +131,51 @@ fn real_ip(headers: &HeaderMap) -> Option<IpAddr> {
 #[derive(Debug)]
 pub struct Served {
     begun: Instant,
+    id: RequestId,
+    head: Head,
     span: Span,
+    /// Whether the span has all fields already.
+    is_complete: bool,
+}
+
+impl Served {
+    fn new(id: RequestId, head: Head) -> Self {
+        let is_complete = tracing::enabled!(Level::INFO);
+        Self {
+            begun: Instant::now(),
+            span: if is_complete {
+                head.span(id)
+            } else {
+                short_span(id)
+            },
+            id,
+            head,
+            is_complete,
+        }
+    }
+
+    fn complete(&self, answer: &Answer, status: u16) {
+        info!(
+            http.response.status = status,
+            http.response.written = answer.written,
+            http.response.contenttype = answer.content_type.as_ref().map(text).as_deref(),
+            http.response.duration = %Go(self.begun.elapsed()),
+            "response completed"
+        );
+    }
+
+    fn fail(&self, answer: &Answer, reason: Option<&dyn fmt::Display>) {
+        let _details = (!self.is_complete).then(|| self.head.span(self.id).entered());
+        let status = answer.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        error!(
+            http.response.status = status.as_u16(),
+            http.response.written = answer.written,
+            http.response.contenttype = answer.content_type.as_ref().map(text).as_deref(),
+            http.response.duration = %Go(self.begun.elapsed()),
+            err.detail = reason.map(tracing::field::display),
+            "response completed with error"
+        );
+    }
 }
 
 impl Observation for Served {
@@ -116,43 +184,17 @@ impl Observation for Served {
     }
 
     fn end(&mut self, answer: &Answer, outcome: Outcome<'_>) {
-        let duration = self.begun.elapsed();
-        match outcome {
-            Outcome::Failed(error) => fail(answer, duration, Some(&error)),
-            Outcome::Gone => complete(answer, duration, CLIENT_CLOSED_REQUEST),
-            Outcome::Complete => match answer.status {
-                Some(status) if status.is_server_error() => fail(answer, duration, None),
-                status => complete(answer, duration, status.map_or(0, |status| status.as_u16())),
-            },
+        match (outcome, answer.status) {
+            (Outcome::Failed(reason), _) => self.fail(answer, Some(&reason)),
+            (Outcome::Complete, Some(status)) if status.is_server_error() => {
+                self.fail(answer, None);
+            }
+            (Outcome::Complete, Some(status)) => self.complete(answer, status.as_u16()),
+            (Outcome::Complete, None) | (Outcome::Gone, _) => {
+                self.complete(answer, CLIENT_CLOSED_REQUEST);
+            }
         }
     }
-}
-
-fn complete(answer: &Answer, duration: Duration, status: u16) {
-    info!(
-        http.response.status = status,
-        http.response.written = answer.written,
-        http.response.contenttype = content_type(answer).as_deref(),
-        http.response.duration = %Go(duration),
-        "response completed"
-    );
-}
-
-fn fail(answer: &Answer, duration: Duration, error: Option<&dyn std::fmt::Display>) {
-    let status = answer.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    error!(
-        http.response.status = status.as_u16(),
-        http.response.written = answer.written,
-        http.response.contenttype = content_type(answer).as_deref(),
-        http.response.duration = %Go(duration),
-        err.detail = error.map(tracing::field::display),
-        "response completed with error"
-    );
-}
-
-fn content_type(answer: &Answer) -> Option<Cow<'_, str>> {
-    let value = answer.content_type.as_ref()?;
-    Some(String::from_utf8_lossy(value.as_bytes()))
 }
 
 #[cfg(test)]
@@ -165,7 +207,7 @@ mod tests {
     use bytes::Bytes;
     use futures_util::future::pending;
     use futures_util::{FutureExt, stream};
-    use http::{Method, Response};
+    use http::Response;
     use http_body_util::BodyExt;
     use tower::{Layer, ServiceExt, service_fn};
     use tracing_subscriber::layer::SubscriberExt;
@@ -179,9 +221,21 @@ mod tests {
         answer: impl Fn() -> Option<Response<Body>> + Clone + Send + 'static,
         frames: usize,
     ) -> String {
+        line_at(Level::INFO, request, answer, frames)
+    }
+
+    fn line_at(
+        level: Level,
+        request: http::request::Builder,
+        answer: impl Fn() -> Option<Response<Body>> + Clone + Send + 'static,
+        frames: usize,
+    ) -> String {
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = written.clone();
-        let options = logs::Options::default();
+        let options = logs::Options {
+            level,
+            ..logs::Options::default()
+        };
         let log = logs::layer_to(options, move |line| sink.lock().unwrap().extend(line));
         let subscriber = tracing_subscriber::registry().with(log);
         let service = service_fn(move |_: Request<Body>| {
@@ -256,6 +310,18 @@ mod tests {
             assert!(line.contains(&expected), "{line}");
             assert!(line.contains(&format!(" http.response.status={status} ")));
         }
+    }
+
+    #[test]
+    fn a_failure_has_all_fields_where_only_failures_are_logged() {
+        let request = || Request::get("/v2/").header("user-agent", "docker/29");
+        let line = line_at(Level::ERROR, request(), answer(500), 2);
+        assert!(
+            line.contains(" http.request.useragent=docker/29 "),
+            "{line}"
+        );
+        assert!(line.contains(" http.request.id=0"), "{line}");
+        assert_eq!(line_at(Level::ERROR, request(), answer(404), 2), "");
     }
 
     #[test]

@@ -26,17 +26,17 @@ use crate::listen::Listener;
 use accept::Acceptor;
 use connection::Server;
 
-pub use connection::{Handshake, Protocol, SecureStream};
+pub use connection::{Handshake, Protocol, SecureIo, SecureStream};
 pub use socket::Plain;
 
 /// How connections are treated.
 #[derive(Clone)]
 pub struct Options {
     /// How long a client may take from the first byte of a request's head to its last, and from
-    /// connecting to the end of its first head. Bodies are not timed.
-    pub header_read_timeout: Duration,
-    /// How long a connection may lie idle between two requests.
-    pub idle_timeout: Duration,
+    /// connecting to the end of its first head; none, or zero, is for ever. Bodies are not timed.
+    pub header_read_timeout: Option<Duration>,
+    /// How long a connection may lie idle between two requests; none, or zero, is for ever.
+    pub idle_timeout: Option<Duration>,
     /// The largest head of a request, in bytes; a larger one is answered by 431.
     pub max_header_bytes: usize,
     /// Whether HTTP/2 with prior knowledge is spoken without TLS.
@@ -50,8 +50,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            header_read_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(300),
+            header_read_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(300)),
             max_header_bytes: 64 * 1024,
             h2c: false,
             drain_timeout: None,

@@ -67,27 +67,31 @@ impl Activity {
         InProgress(self.clone())
     }
 
-    /// Ends when a head takes longer than `head`, or no request comes for `idle`.
+    /// Ends when a head takes longer than `head`, or no request comes for `idle`; neither is zero.
     pub(super) async fn expired(self: Arc<Self>, head: Duration, idle: Duration) {
+        // A wait may begin while this sleeps, but not end: it takes at least as long.
+        let longest_sleep = head.min(idle);
         loop {
             let now = Instant::now();
-            let deadline = self.deadline(now, head, idle);
-            if deadline <= now {
-                return;
+            let next_look = now + longest_sleep;
+            match self.deadline(head, idle) {
+                Some(deadline) if deadline <= now => return,
+                Some(deadline) => sleep_until(deadline.min(next_look)).await,
+                None => sleep_until(next_look).await,
             }
-            // A head may begin while this sleeps, and its time is up no sooner than `head` later.
-            sleep_until(deadline.min(now + head)).await;
         }
     }
 
-    fn deadline(&self, now: Instant, head: Duration, idle: Duration) -> Instant {
+    /// None while a request is in progress.
+    fn deadline(&self, head: Duration, idle: Duration) -> Option<Instant> {
         if self.requests.load(Relaxed) > 0 {
-            return now + head;
+            return None;
         }
-        match self.head_since.load(Relaxed) {
+        let millis = self.head_since.load(Relaxed);
+        Some(match millis {
             NONE => self.instant(self.quiet_since.load(Relaxed)) + idle,
             since => self.instant(since) + head,
-        }
+        })
     }
 
     fn now(&self) -> u64 {

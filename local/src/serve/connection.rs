@@ -103,9 +103,10 @@ where
         phase: watch::Receiver<Phase>,
     ) {
         let activity = Activity::new();
-        let expired = activity
-            .clone()
-            .expired(self.options.header_read_timeout, self.options.idle_timeout);
+        let expired = activity.clone().expired(
+            or_forever(self.options.header_read_timeout),
+            or_forever(self.options.idle_timeout),
+        );
         let mut until_cut = phase.clone();
         let result = tokio::select! {
             biased;
@@ -172,6 +173,15 @@ where
                 Box::pin(async { Ok(drive(connection, phase).await?) })
             }
         }
+    }
+}
+
+/// Longer than any connection lasts, and short enough to be added to a time.
+fn or_forever(limit: Option<Duration>) -> Duration {
+    const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    match limit {
+        None | Some(Duration::ZERO) => FOREVER,
+        Some(limit) => limit.min(FOREVER),
     }
 }
 

@@ -9,8 +9,8 @@
 //! nothing, whereas a look at the mapping would be a fatal signal.
 
 mod body;
-#[cfg(target_os = "linux")]
 mod mapping;
+pub(super) mod system;
 
 use std::fs::File;
 use std::io::{self, IoSlice};

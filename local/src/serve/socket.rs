@@ -10,11 +10,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags};
+use rustix::net::SendAncillaryBuffer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::activity::Activity;
+use super::sendfile::system::{FILE_FOLLOWS, send_file};
 use super::sendfile::{Files, Next, Part, shortened};
 
 /// The bytes of files that one connection may send before others have their turn.
@@ -94,10 +95,7 @@ impl Plain {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let sent = self.socket.poll_io(cx, |socket| {
-            let mut offset = part.offset;
-            rustix::fs::sendfile(socket, &part.file, Some(&mut offset), part.length)
-        });
+        let sent = self.socket.poll_io(cx, |socket| send_file(socket, part));
         match sent {
             Poll::Pending => self.sent = 0,
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(shortened())),
@@ -219,8 +217,7 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         self.poll_io(cx, |socket| {
             let mut nothing = SendAncillaryBuffer::new(&mut [] as &mut [MaybeUninit<u8>]);
-            let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-            rustix::net::sendmsg(socket, buffers, &mut nothing, flags)
+            rustix::net::sendmsg(socket, buffers, &mut nothing, FILE_FOLLOWS)
         })
     }
 }
@@ -293,5 +290,57 @@ impl AsyncWrite for Socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// What a pair of sockets carries of `part`, and whether writing it succeeded.
+    async fn copied(content: &[u8], part: Part) -> (Vec<u8>, io::Result<()>) {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let (files, activity) = (Arc::default(), Activity::new());
+        let mut near = Plain::new(Socket::Unix(near), files, activity);
+        part.file.as_ref().write_all(content).unwrap();
+        let sending = async move {
+            let mut part = part;
+            while part.length > 0 {
+                let poll = |cx: &mut Context<'_>| near.poll_copy(cx, &part);
+                let length = std::future::poll_fn(poll).await?;
+                part.offset += length as u64;
+                part.length -= length;
+            }
+            near.shutdown().await
+        };
+        let mut received = Vec::new();
+        let (sent, read) = tokio::join!(sending, far.read_to_end(&mut received));
+        read.unwrap();
+        (received, sent)
+    }
+
+    fn part(offset: u64, length: usize) -> Part {
+        let file: File = tempfile::tempfile().unwrap();
+        Part {
+            file: Arc::new(file),
+            offset,
+            length,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_the_kernel_cannot_send_is_copied() {
+        let content: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+        let (received, sent) = copied(&content, part(7, 299_000)).await;
+        sent.unwrap();
+        assert!(received == content[7..299_007]);
+
+        let (_, sent) = copied(&content, part(0, 300_001)).await;
+        assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -60,10 +60,14 @@ async fn pull(
         length: length.parse().unwrap(),
     };
     let how = if sender.is_some() { "kernel" } else { "copy" };
-    let body = match sender {
+    let mut body = match sender {
         Some(Extension(sender)) => sender.body(range),
         None => file_body(range),
     };
+    if headers.contains_key("te") {
+        // A body of unknown length is sent in chunks.
+        body = Body::from_stream(body.into_data_stream());
+    }
     Response::builder()
         .header("sent-by", how)
         .body(body)
@@ -186,6 +190,34 @@ async fn a_head_request_has_the_length_and_no_body() {
 }
 
 #[tokio::test]
+async fn a_file_may_be_sent_in_chunks() {
+    let blob = blob();
+    let server = Running::start(app(&blob), Options::default()).await;
+    let mut stream = server.connect().await;
+    let request = "GET /blob HTTP/1.1\r\nhost: x\r\nte: trailers\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = head(&mut stream).await;
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(unchunked(&rest) == blob.content);
+}
+
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\r').unwrap();
+        let size = std::str::from_utf8(&rest[..end]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 2 + size + 2..];
+    }
+}
+
+#[tokio::test]
 async fn http_1_0_and_unix_sockets_get_files_too() {
     let blob = blob();
     let directory = tempfile::tempdir().unwrap();
@@ -274,7 +306,7 @@ async fn a_file_that_becomes_shorter_cuts_the_connection() {
 async fn a_head_that_never_ends_is_cut_and_an_idle_connection_is_not() {
     let blob = blob();
     let options = Options {
-        header_read_timeout: Duration::from_millis(100),
+        header_read_timeout: Some(Duration::from_millis(100)),
         ..Options::default()
     };
     let server = Running::start(app(&blob), options).await;
@@ -300,6 +332,24 @@ async fn a_head_that_never_ends_is_cut_and_an_idle_connection_is_not() {
     // A second head that stalls is cut as the first one is.
     idle.write_all(b"GET /blob HTTP/1.1\r\n").await.unwrap();
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_in_time_and_a_request_in_progress_does_not() {
+    let (begun, go_on) = <(Arc<Notify>, Arc<Notify>)>::default();
+    let options = Options {
+        idle_timeout: Some(Duration::from_millis(50)),
+        ..Options::default()
+    };
+    let server = Running::start(slow(&begun, &go_on), options).await;
+    let mut stream = server.connect().await;
+    let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    begun.notified().await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    go_on.notify_one();
+    assert_eq!(response(&mut stream).await.1, b"done");
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
 }
 
 #[tokio::test]

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use roadstead_api::body::file_body;
 use roadstead_storage::FileRange;
-use rustix::fs::{Advice, fadvise};
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::Errno;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::system::{probe, read_ahead};
 use super::{Files, mapping, shortened};
 
 /// The longest slice: what is in the page cache is sent at once.
@@ -184,14 +184,6 @@ fn cached(range: &FileRange) -> io::Result<Cached> {
     Ok(Cached::Bytes(end))
 }
 
-/// Reads one byte if that needs no disk.
-fn probe(range: &FileRange, place: u64) -> rustix::io::Result<usize> {
-    let mut byte = [0];
-    let mut slices = [io::IoSliceMut::new(&mut byte)];
-    let offset = range.offset + place;
-    preadv2(&range.file, &mut slices, offset, ReadWriteFlags::NOWAIT)
-}
-
 /// Reads the next slice into the page cache and starts with the one after it.
 fn warm(range: &FileRange) -> io::Result<()> {
     let mut scratch = [0; SCRATCH];
@@ -206,12 +198,6 @@ fn warm(range: &FileRange) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    // Only a hint: what fails here fails again, and is reported, in the next read.
-    let _ = fadvise(
-        &range.file,
-        end,
-        COLD_SLICE.try_into().ok(),
-        Advice::WillNeed,
-    );
+    read_ahead(range, end, COLD_SLICE);
     Ok(())
 }

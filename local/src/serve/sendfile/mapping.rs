@@ -75,7 +75,7 @@ fn map_pages(range: &FileRange, offset: u64, length: usize) -> io::Result<NonNul
             nowhere,
             length,
             ProtFlags::READ,
-            MapFlags::SHARED | MapFlags::NORESERVE,
+            MapFlags::SHARED,
             &range.file,
             offset,
         )
