@@ -180,7 +180,10 @@ impl Data {
         }
         let (path, _) = self.disk.target(&self.key)?;
         let settle = || self.disk.settle(&[&Directory::open(&path)?]);
-        settle().map_err(|error| self.failure("settle", error))?;
+        settle().map_err(|error| match error::vanished(&error) {
+            true => error::not_found(&self.key),
+            false => self.failure("settle", error),
+        })?;
         self.settled = true;
         Ok(())
     }
