@@ -285,38 +285,58 @@ async fn an_upload_that_was_deleted_meanwhile_does_not_commit() {
     assert!(!folder.path().join("u").exists());
 }
 
+#[tokio::test]
+async fn a_link_that_leads_nowhere_is_an_outage_for_writes() {
+    let (folder, driver) = fresh();
+    let elsewhere = folder.path().join("not/mounted");
+    symlink(&elsewhere, folder.path().join("blobs")).unwrap();
+    let not_there = "Not a directory";
+    assert_unavailable(driver.put(&key("blobs/a"), "x".into()).await, not_there);
+    assert_unavailable(driver.put(&key("blobs/a/b"), "x".into()).await, not_there);
+    assert_unavailable(driver.upload(&key("blobs/a/b")).await, not_there);
+    assert!(!elsewhere.exists());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writing_goes_on_while_the_directory_is_deleted_again_and_again() {
-    let (folder, driver) = fresh();
-    let config = Config {
-        root: folder.path().to_owned(),
-        sync: Sync::Never,
-        ..Config::default()
+    let folder = tempfile::tempdir().unwrap();
+    let unsynced = || {
+        let config = Config {
+            root: folder.path().to_owned(),
+            sync: Sync::Never,
+            ..Config::default()
+        };
+        FilesystemDriver::new(config).unwrap()
     };
-    let deleter = FilesystemDriver::new(config).unwrap();
-    let deleting = tokio::spawn(async move {
-        for _ in 0..3000 {
-            match deleter.delete(&key("a")).await {
-                Ok(()) | Err(Error::NotFound(_) | Error::Busy(_)) => {}
+    let (writer, deleter) = (unsynced(), unsynced());
+    let write = |mode| Write {
+        key: key("a/b/c/d"),
+        content: "content".into(),
+        mode,
+    };
+    let writing = tokio::spawn(async move {
+        for mode in [WriteMode::Overwrite, WriteMode::CreateNew].repeat(500) {
+            match writer.write(&[write(mode)]).await {
+                Ok(()) | Err(Error::Busy(_) | Error::Exists(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            match writer.upload(&key("a/b/u/data")).await {
+                Ok(_) | Err(Error::Busy(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            match writer.rename(&key("a/b/u/data"), &key("a/e/f")).await {
+                Ok(()) | Err(Error::Busy(_) | Error::NotFound(_)) => {}
                 Err(error) => panic!("{error:?}"),
             }
         }
     });
-    let mut written = 0;
-    while !deleting.is_finished() {
-        let write = Write {
-            key: key("a/b/c/d"),
-            content: "content".into(),
-            mode: WriteMode::Overwrite,
-        };
-        match driver.write(&[write]).await {
-            Ok(()) => written += 1,
-            Err(Error::Busy(_)) => {}
+    while !writing.is_finished() {
+        match deleter.delete(&key("a")).await {
+            Ok(()) | Err(Error::NotFound(_) | Error::Busy(_)) => {}
             Err(error) => panic!("{error:?}"),
         }
     }
-    deleting.await.unwrap();
-    assert!(written > 0);
+    writing.await.unwrap();
 }
 
 #[tokio::test]
