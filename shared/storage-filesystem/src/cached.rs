@@ -21,6 +21,12 @@ impl Cached {
         Self { supported }
     }
 
+    /// The ability of a kernel that has none.
+    #[cfg(test)]
+    pub(crate) fn never() -> Self {
+        Self { supported: false }
+    }
+
     /// What lies at `path`, if knowing that needs no waiting. `None` says nothing about the file:
     /// it may be there or not, and other failures than its absence are for the slow path to find
     /// out.

@@ -130,8 +130,8 @@ impl Data {
         let claim = disk.claims.claim(&key)?;
         let file = open_locked(&disk, &key)?;
         let metadata = file.metadata();
-        let size = metadata.map_err(|error| error::unavailable("look at", &key, error))?;
-        let size = size.len();
+        let metadata = metadata.map_err(|error| error::unavailable("look at", &key, error))?;
+        let size = metadata.len();
         Ok(Self {
             file,
             disk,
