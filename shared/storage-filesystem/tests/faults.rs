@@ -275,6 +275,27 @@ async fn an_upload_is_busy_for_another_driver_too() {
 }
 
 #[tokio::test]
+async fn an_abandoned_append_ends_before_the_upload_goes_on() {
+    let (_folder, driver) = fresh();
+    let content = Bytes::from(vec![b'x'; 8 * 1024 * 1024]);
+    let mut upload = driver.upload(&key("u/data")).await.unwrap();
+    let append = [content.clone()];
+    let append = upload.append(&append);
+    let abandoned = tokio::time::timeout(Duration::ZERO, append).await;
+    if abandoned.is_err() {
+        assert_unavailable(upload.append(&["more".into()]).await, "abandoned");
+        assert_unavailable(upload.commit().await, "abandoned");
+    }
+    let upload = loop {
+        match driver.upload(&key("u/data")).await {
+            Err(Error::Busy(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
+            upload => break upload.unwrap(),
+        }
+    };
+    assert!([0, content.len() as u64].contains(&upload.size()));
+}
+
+#[tokio::test]
 async fn an_upload_that_was_deleted_meanwhile_does_not_commit() {
     let (folder, driver) = fresh();
     let mut upload = driver.upload(&key("u/data")).await.unwrap();
