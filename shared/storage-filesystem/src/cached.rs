@@ -4,11 +4,9 @@
 //! (`RESOLVE_CACHED` since 5.12, `RWF_NOWAIT` since 4.14). A "no such file" comes this way as
 //! well, once the kernel has learned it. Elsewhere nothing is ever known without waiting.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
-
-use rustix::fs::OFlags;
 
 /// The kernel's ability to answer without waiting.
 #[derive(Debug)]
@@ -23,13 +21,29 @@ impl Cached {
         Self { supported }
     }
 
-    /// Opens `path` if that needs no waiting. `None` says nothing about the file: it may be there
-    /// or not, and other failures than its absence are for the slow path to find out.
-    pub(crate) fn open(&self, path: &Path, flags: OFlags) -> Option<io::Result<File>> {
+    /// The ability of a kernel that has none.
+    #[cfg(test)]
+    pub(crate) fn never() -> Self {
+        Self { supported: false }
+    }
+
+    /// What lies at `path`, if knowing that needs no waiting. `None` says nothing about the file:
+    /// it may be there or not, and other failures than its absence are for the slow path to find
+    /// out.
+    pub(crate) fn look(&self, path: &Path) -> Option<io::Result<Metadata>> {
         if !self.supported {
             return None;
         }
-        platform::open(path, flags)
+        platform::look(path)
+    }
+
+    /// Opens `path` for reading, if that needs no waiting; `None` as above. The file may be a
+    /// directory or irregular.
+    pub(crate) fn open(&self, path: &Path) -> Option<io::Result<File>> {
+        if !self.supported {
+            return None;
+        }
+        platform::open(path)
     }
 
     /// Fills `buffer` from `offset` on if that needs no waiting; whether it did.
@@ -40,12 +54,14 @@ impl Cached {
 
 #[cfg(target_os = "linux")]
 mod platform {
-    use std::fs::File;
+    use std::fs::{File, Metadata};
     use std::io::{self, IoSliceMut};
     use std::path::Path;
 
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
     use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+    use crate::read::READ;
 
     fn try_open(path: &Path, flags: OFlags) -> Result<File, Errno> {
         let flags = flags | OFlags::CLOEXEC;
@@ -58,8 +74,17 @@ mod platform {
         matches!(root, Ok(_) | Err(Errno::AGAIN))
     }
 
-    pub(super) fn open(path: &Path, flags: OFlags) -> Option<io::Result<File>> {
-        match try_open(path, flags) {
+    pub(super) fn look(path: &Path) -> Option<io::Result<Metadata>> {
+        let place = known(try_open(path, OFlags::PATH))?;
+        Some(place.and_then(|place| place.metadata()))
+    }
+
+    pub(super) fn open(path: &Path) -> Option<io::Result<File>> {
+        known(try_open(path, READ))
+    }
+
+    fn known(opened: Result<File, Errno>) -> Option<io::Result<File>> {
+        match opened {
             Ok(file) => Some(Ok(file)),
             Err(absent @ (Errno::NOENT | Errno::NOTDIR)) => Some(Err(absent.into())),
             Err(_) => None,
@@ -83,17 +108,19 @@ mod platform {
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
-    use std::fs::File;
+    use std::fs::{File, Metadata};
     use std::io;
     use std::path::Path;
-
-    use rustix::fs::OFlags;
 
     pub(super) fn is_supported() -> bool {
         false
     }
 
-    pub(super) fn open(_: &Path, _: OFlags) -> Option<io::Result<File>> {
+    pub(super) fn look(_: &Path) -> Option<io::Result<Metadata>> {
+        None
+    }
+
+    pub(super) fn open(_: &Path) -> Option<io::Result<File>> {
         None
     }
 

@@ -21,8 +21,8 @@ pub(crate) fn delete(disk: &Disk, key: &Key) -> Result<(), Error> {
     let parent = Directory::open(&path).map_err(|error| error::reading("delete", key, error))?;
     let removed = name.into_with_c_str(|name| remove(parent.as_fd(), name));
     removed.map_err(|errno| failure(key, errno))?;
-    let settled = disk.settle(&[&parent]);
-    settled.map_err(|error| error::writing("delete", key, error))
+    let synced = disk.sync_directory(&parent);
+    synced.map_err(|error| error::writing("delete", key, error))
 }
 
 fn failure(key: &Key, errno: Errno) -> Error {
@@ -40,7 +40,7 @@ fn clear(disk: &Disk, root: &Key) -> Result<(), Error> {
     if removed.map_err(|errno| failure(root, errno))? == 0 {
         return Err(error::not_found(root));
     }
-    disk.settle(&[&directory]).map_err(failed)
+    disk.sync_directory(&directory).map_err(failed)
 }
 
 /// Deletes `name` and all in it.

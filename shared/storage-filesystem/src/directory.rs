@@ -33,6 +33,9 @@ impl Directory {
     }
 
     /// Opens the directory at `path`, which is made first if need be, and those above it.
+    ///
+    /// Fails with `EBUSY` while others keep deleting it, and with `ENOTDIR` when a symbolic link
+    /// leads nowhere: a disk that is not mounted, perhaps, whose place is not to be filled.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         for _ in 0..ATTEMPTS {
             match Self::open(path) {
@@ -40,7 +43,7 @@ impl Directory {
                 outcome => return outcome,
             }
         }
-        Self::open(path)
+        Err(Errno::BUSY.into())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -68,6 +71,7 @@ impl AsFd for Directory {
 
 fn make(path: &Path) -> io::Result<()> {
     match (mkdir(path, MODE), path.parent()) {
+        (Err(Errno::EXIST), _) if path.is_symlink() && !path.exists() => Err(Errno::NOTDIR.into()),
         (Ok(()) | Err(Errno::EXIST), _) => Ok(()),
         (Err(Errno::NOENT), Some(parent)) => {
             make(parent)?;

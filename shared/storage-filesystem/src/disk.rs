@@ -80,6 +80,14 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes what went from `directory` stay away, if anything is to be durable.
+    pub(crate) fn sync_directory(&self, directory: &Directory) -> io::Result<()> {
+        if self.syncs() {
+            return directory.sync();
+        }
+        Ok(())
+    }
+
     /// Makes the entries of `touched` durable, and all that lead there, if they are to be.
     pub(crate) fn settle(&self, touched: &[&Directory]) -> io::Result<()> {
         if self.syncs() {

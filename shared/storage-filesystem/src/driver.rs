@@ -97,3 +97,30 @@ impl Driver for FilesystemDriver {
         self.threads.run(move |disk| list(disk)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use roadstead_storage::testkit;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::Sync;
+    use crate::cached::Cached;
+
+    /// What other kernels and cold caches make of the driver: everything goes to the threads.
+    struct Uncached(TempDir);
+
+    #[async_trait]
+    impl testkit::Store for Uncached {
+        fn driver(&self) -> Arc<dyn Driver> {
+            let mut disk = Disk::new(self.0.path().to_owned(), Sync::Never);
+            disk.cached = Cached::never();
+            let threads = Threads::new(disk, 2);
+            Arc::new(FilesystemDriver { threads })
+        }
+    }
+
+    testkit::suite!(Uncached(tempfile::tempdir()?));
+}

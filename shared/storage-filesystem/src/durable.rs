@@ -8,10 +8,10 @@
 //! another directory.
 
 use std::collections::HashSet;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -42,31 +42,24 @@ impl Durable {
     /// Forces the entries of `touched` to the disk, in this order and each directory once, and
     /// everything that leads there from the directory above `root` on.
     pub(crate) fn settle(&self, root: &Path, touched: &[&Directory]) -> io::Result<()> {
-        let mut synced = HashSet::new();
+        let mut round = Round::default();
         for directory in touched {
-            if synced.insert(directory.path().to_owned()) {
-                directory.sync()?;
-            }
+            round.sync(directory)?;
         }
-        let mut anchor = |directory: &&Directory| self.anchor(root, directory, &mut synced);
+        let mut anchor = |directory: &&Directory| self.anchor(root, directory, &mut round);
         touched.iter().try_for_each(&mut anchor)
     }
 
     /// Forces out what leads to `directory`, unless that is known to have happened.
-    fn anchor(
-        &self,
-        root: &Path,
-        directory: &Directory,
-        synced: &mut HashSet<PathBuf>,
-    ) -> io::Result<()> {
+    fn anchor(&self, root: &Path, directory: &Directory, round: &mut Round) -> io::Result<()> {
         let mut fresh = Vec::new();
         let mut path = directory.path();
-        let mut identity = identity(directory.file())?;
+        let mut identity = Identity::of(&directory.file().metadata()?);
         while !self.knows(identity) {
             fresh.extend(identity);
             let Some(above) = path.parent() else { break };
-            match sync_once(above, synced) {
-                Ok(next) => identity = next,
+            match Directory::open(above).and_then(|above| round.sync(&above)) {
+                Ok(metadata) => identity = Identity::of(&metadata),
                 // Deleted meanwhile, with all that was below it: there is nothing to keep.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(error) if is_foreign(root, above, &error) => break,
@@ -97,27 +90,33 @@ fn is_foreign(root: &Path, above: &Path, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && !above.starts_with(root)
 }
 
-fn sync_once(path: &Path, synced: &mut HashSet<PathBuf>) -> io::Result<Option<Identity>> {
-    let directory = Directory::open(path)?;
-    if synced.insert(path.to_owned()) {
-        directory.sync()?;
+/// One settling, in which each directory is synced once.
+#[derive(Default)]
+struct Round {
+    /// By device and inode: a path may lead to another directory by now.
+    synced: HashSet<(u64, u64)>,
+}
+
+impl Round {
+    fn sync(&mut self, directory: &Directory) -> io::Result<Metadata> {
+        let metadata = directory.file().metadata()?;
+        if self.synced.insert((metadata.dev(), metadata.ino())) {
+            directory.sync()?;
+        }
+        Ok(metadata)
     }
-    identity(directory.file())
 }
 
-/// The directory's identity, if it can be told from that of every later directory: its birth must
-/// be known, and so long ago that a successor cannot have been born in the same tick.
-fn identity(directory: &File) -> io::Result<Option<Identity>> {
-    let metadata = directory.metadata()?;
-    let born = metadata.created().ok().filter(|born| is_past(*born));
-    Ok(born.map(|born| identity_of(&metadata, born)))
-}
-
-fn identity_of(metadata: &Metadata, born: SystemTime) -> Identity {
-    Identity {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        born,
+impl Identity {
+    /// The identity of a directory, if it can be told from that of every later one: its birth
+    /// must be known, and so long ago that a successor cannot have been born in the same tick.
+    fn of(metadata: &Metadata) -> Option<Self> {
+        let born = metadata.created().ok().filter(|born| is_past(*born))?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            born,
+        })
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn reading(action: &'static str, key: &Key, error: io::Error) -> Erro
 pub(crate) fn writing(action: &'static str, key: &Key, error: io::Error) -> Error {
     match Errno::from_io_error(&error) {
         Some(Errno::NAMETOOLONG) => Error::InvalidKey(key.to_string()),
+        Some(Errno::BUSY) => Error::Busy(key.to_string()),
         _ => unavailable(action, key, error),
     }
 }

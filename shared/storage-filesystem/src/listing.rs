@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use roadstead_storage::{Entry, EntryKind, Error, Key, ListOptions};
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};
+use rustix::fs::{AtFlags, Dir, FileType, statat};
 
 use crate::directory::Directory;
 use crate::disk::Disk;
@@ -37,9 +37,8 @@ pub(crate) fn list_cached(
     prefix: &Key,
     options: ListOptions<'_>,
 ) -> Option<Result<Vec<Entry>, Error>> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY;
-    let version = match disk.cached.open(&disk.path(prefix), flags)? {
-        Ok(directory) => Version::of(&directory.metadata().ok()?),
+    let version = match disk.cached.look(&disk.path(prefix))? {
+        Ok(directory) => Version::of(&directory),
         Err(error) => return Some(absent(prefix, error)),
     };
     let names = disk.listings.get(&version)?;

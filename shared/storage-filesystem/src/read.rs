@@ -19,11 +19,11 @@ use crate::error;
 const SMALL: u64 = 64 * 1024;
 
 /// `NONBLOCK` so that a FIFO cannot hang the opening; it has no effect on regular files.
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+pub(crate) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 pub(crate) fn stat_cached(disk: &Disk, key: &Key) -> Option<Result<Stat, Error>> {
-    let file = disk.cached.open(&disk.path(key), OFlags::PATH)?;
-    Some(stat_of(key, file.and_then(|file| file.metadata())))
+    let metadata = disk.cached.look(&disk.path(key))?;
+    Some(stat_of(key, metadata))
 }
 
 pub(crate) fn stat(disk: &Disk, key: &Key) -> Result<Stat, Error> {
@@ -57,7 +57,7 @@ pub(crate) fn read_cached(
     key: &Key,
     range: ByteRange,
 ) -> Option<Result<Object, Error>> {
-    let file = disk.cached.open(&disk.path(key), READ)?;
+    let file = disk.cached.open(&disk.path(key))?;
     let opened = match Opened::new(key, file, range) {
         Ok(opened) => opened,
         Err(error) => return Some(Err(error)),

@@ -28,11 +28,19 @@ pub(crate) fn rename(disk: &Disk, from: &Key, to: &Key) -> Result<(), Error> {
             Err(Errno::XDEV) => carry(disk, (&source, from_name), (&target, to_name)),
             outcome => outcome.map_err(io::Error::from),
         }
-        .and_then(|()| disk.settle(&[&*target, &source]))
+        .and_then(|()| disk.settle(&[&*target]))
+        .and_then(|()| sync_source(disk, &source, &target))
         .map_err(failed)?;
         return Ok(());
     }
     Err(Error::Busy(to.to_string()))
+}
+
+fn sync_source(disk: &Disk, source: &Directory, target: &Directory) -> io::Result<()> {
+    if source.path() == target.path() {
+        return Ok(());
+    }
+    disk.sync_directory(source)
 }
 
 /// The directory that has the content `name` of `key`.

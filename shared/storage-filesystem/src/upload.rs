@@ -130,8 +130,8 @@ impl Data {
         let claim = disk.claims.claim(&key)?;
         let file = open_locked(&disk, &key)?;
         let metadata = file.metadata();
-        let size = metadata.map_err(|error| error::unavailable("look at", &key, error))?;
-        let size = size.len();
+        let metadata = metadata.map_err(|error| error::unavailable("look at", &key, error))?;
+        let size = metadata.len();
         Ok(Self {
             file,
             disk,
@@ -180,7 +180,10 @@ impl Data {
         }
         let (path, _) = self.disk.target(&self.key)?;
         let settle = || self.disk.settle(&[&Directory::open(&path)?]);
-        settle().map_err(|error| self.failure("settle", error))?;
+        settle().map_err(|error| match error::vanished(&error) {
+            true => error::not_found(&self.key),
+            false => self.failure("settle", error),
+        })?;
         self.settled = true;
         Ok(())
     }

@@ -215,7 +215,9 @@ impl Staged {
     fn publish_by_link(&self) -> Result<(), Errno> {
         let (directory, from, to) = (&*self.directory, &self.temporary, &self.name);
         linkat(directory, from, directory, to, AtFlags::empty())?;
-        unlinkat(directory, from, AtFlags::empty())
+        // At worst it stays, as after a crash.
+        let _ = unlinkat(directory, from, AtFlags::empty());
+        Ok(())
     }
 }
 

@@ -20,6 +20,13 @@ impl Tree {
         let folder = tempfile::tempdir().unwrap();
         Self { folder, sync }
     }
+
+    /// On a filesystem in memory if there is one, whose files cannot be read without waiting.
+    fn in_memory() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let (folder, sync) = (folder.unwrap(), Sync::Always);
+        Self { folder, sync }
+    }
 }
 
 #[async_trait]
@@ -59,4 +66,9 @@ mod with_syncs {
 mod without_syncs {
     use super::*;
     testkit::suite!(Tree::new(Sync::Never));
+}
+
+mod in_memory {
+    use super::*;
+    testkit::suite!(Tree::in_memory());
 }
