@@ -22,7 +22,7 @@ pub mod tool;
 pub mod wait;
 mod yaml;
 
-pub use client::{Address, Connection, Request, Response};
+pub use client::{Address, Connection, Request, Response, path_of};
 pub use digest::{sha256, sha512};
 pub use image::Image;
 pub use registry::{Implementation, Registry, Store};
