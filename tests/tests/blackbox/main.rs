@@ -1,8 +1,11 @@
 //! The black-box tests, in one binary so that they link once. A module per chapter.
 
 mod bodies;
+mod crash;
 mod discovery;
+mod distribution_interop;
 mod errors;
+mod garbage_collect;
 mod management;
 mod names_and_paths;
 mod pull;
