@@ -1,0 +1,71 @@
+//! Where the bytes of blobs lie.
+
+use async_trait::async_trait;
+use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadSession};
+use roadstead_oci::Digest;
+use roadstead_storage::{DriverExt, ListOptions};
+
+use crate::layout::{Layout, unavailable};
+use crate::paths;
+
+#[async_trait]
+impl BlobStore for Layout {
+    async fn location(&self, digest: &Digest) -> Result<Option<String>, Error> {
+        let key = paths::blob_data(digest).map_err(unavailable)?;
+        Ok(Some(key.as_str().to_owned()))
+    }
+
+    async fn adopt(
+        &self,
+        session: &UploadSession,
+        digest: &Digest,
+        _size: u64,
+    ) -> Result<(), Error> {
+        let from = paths::upload_data(session).map_err(unavailable)?;
+        let to = paths::blob_data(digest).map_err(unavailable)?;
+        self.driver.rename(&from, &to).await.map_err(unavailable)
+    }
+
+    async fn blobs(&self, page: Page<'_>) -> Result<Vec<StoredBlob>, Error> {
+        let root = paths::blobs().map_err(unavailable)?;
+        let after = page.after.map(|after| after.trim_start_matches("sha256:"));
+        let mut found = Vec::new();
+        for shard in self.names(&root, ListOptions::ALL).await? {
+            if after.is_some_and(|after| shard.as_str() < after.get(..2).unwrap_or(after)) {
+                continue;
+            }
+            let options = ListOptions {
+                after,
+                limit: page.limit - found.len(),
+            };
+            let prefix = root.join(&shard).map_err(unavailable)?;
+            for hex in self.names(&prefix, options).await? {
+                found.extend(self.stored_blob(&hex).await?);
+            }
+            if found.len() >= page.limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        self.delete(&paths::blob(digest).map_err(unavailable)?)
+            .await
+    }
+}
+
+impl Layout {
+    async fn stored_blob(&self, hex: &str) -> Result<Option<StoredBlob>, Error> {
+        let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else {
+            return Ok(None);
+        };
+        let key = paths::blob_data(&digest).map_err(unavailable)?;
+        let stat = self.driver.try_stat(&key).await.map_err(unavailable)?;
+        Ok(stat.map(|stat| StoredBlob {
+            digest,
+            modified: stat.modified,
+            location: format!("/{key}"),
+        }))
+    }
+}

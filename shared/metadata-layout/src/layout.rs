@@ -1,0 +1,178 @@
+//! The back end itself, and what its nouns share.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use roadstead_metadata::{Error, ManifestRecord};
+use roadstead_oci::{Digest, RepositoryName};
+use roadstead_storage::{Driver, DriverExt, Key, Write, WriteMode};
+use tokio::sync::RwLock;
+
+use crate::cache::ManifestCache;
+
+/// How the layout works on its driver.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many tags are read at once to find those that point to a manifest: Distribution's
+    /// `storage.tag.concurrencylimit`, at least 1.
+    pub tag_concurrency: usize,
+    /// How many manifests are remembered by digest. What is remembered is only what a digest
+    /// says; whether a repository has it is always asked of the driver.
+    pub cached_manifests: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tag_concurrency: 4,
+            cached_manifests: 10_000,
+        }
+    }
+}
+
+/// CNCF Distribution's files as [`Metadata`](roadstead_metadata::Metadata).
+///
+/// Writes are ordered so that a crash leaves nothing that points to what is not there. Within
+/// one process, removals of tags and pushes of a repository take turns; between processes the
+/// last write wins, as in Distribution.
+pub struct Layout {
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) cache: ManifestCache,
+    pub(crate) tag_concurrency: usize,
+    turns: Turns,
+}
+
+impl Layout {
+    /// The layout in `driver`.
+    pub fn new(driver: Arc<dyn Driver>, options: Options) -> Self {
+        Self {
+            driver,
+            cache: ManifestCache::new(options.cached_manifests),
+            tag_concurrency: options.tag_concurrency.max(1),
+            turns: Turns::new(),
+        }
+    }
+
+    /// Pushes of a repository share this lock, removals take it alone.
+    pub(crate) fn turn(&self, repository: &RepositoryName) -> &RwLock<()> {
+        self.turns.of(repository)
+    }
+
+    /// The digest in a link. An empty or broken link, such as a crash of another registry can
+    /// leave, counts as none, so that the next push repairs it.
+    pub(crate) async fn read_link(&self, key: &Key) -> Result<Option<Digest>, Error> {
+        const LONGEST: u64 = 256;
+        let link = match self.driver.try_get(key, LONGEST).await {
+            Err(roadstead_storage::Error::TooLarge { .. }) => return Ok(None),
+            link => link.map_err(unavailable)?,
+        };
+        let Some(link) = link else { return Ok(None) };
+        let digest = std::str::from_utf8(&link)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        if digest.is_none() {
+            tracing::warn!(link = %key, "passing over a link that holds no digest");
+        }
+        Ok(digest)
+    }
+
+    /// The names below `prefix`, none when there is no such prefix.
+    pub(crate) async fn names(
+        &self,
+        prefix: &Key,
+        options: roadstead_storage::ListOptions<'_>,
+    ) -> Result<Vec<String>, Error> {
+        match self.driver.list(prefix, options).await {
+            Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect()),
+            Err(roadstead_storage::Error::NotFound(_)) => Ok(Vec::new()),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    pub(crate) async fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        self.driver.write(writes).await.map_err(unavailable)
+    }
+
+    pub(crate) async fn delete(&self, key: &Key) -> Result<bool, Error> {
+        self.driver.try_delete(key).await.map_err(unavailable)
+    }
+
+    pub(crate) async fn exists(&self, key: &Key) -> Result<bool, Error> {
+        let stat = self.driver.try_stat(key).await.map_err(unavailable)?;
+        Ok(stat.is_some())
+    }
+
+    /// The bytes of the manifest with the canonical digest `digest`, if they are stored and are
+    /// what the digest says.
+    pub(crate) async fn content(&self, digest: &Digest) -> Result<Option<ManifestRecord>, Error> {
+        if let Some(record) = self.cache.get(digest) {
+            return Ok(Some(record));
+        }
+        let key = crate::paths::blob_data(digest).map_err(unavailable)?;
+        let bytes = match self.driver.try_get(&key, MAX_MANIFEST_SIZE).await {
+            Err(roadstead_storage::Error::TooLarge { .. }) => None,
+            bytes => bytes.map_err(unavailable)?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        let record = crate::manifests::recognize(digest, bytes);
+        if let Some(record) = &record {
+            self.cache.insert(record.clone());
+        }
+        Ok(record)
+    }
+}
+
+/// The largest manifest in bytes: Distribution's limit.
+pub const MAX_MANIFEST_SIZE: u64 = 4 * 1024 * 1024;
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layout")
+            .field("driver", &self.driver)
+            .finish()
+    }
+}
+
+/// A failed key or driver as this back end's failure; "busy" stays what it is.
+pub(crate) fn unavailable(error: roadstead_storage::Error) -> Error {
+    match error {
+        roadstead_storage::Error::Busy(_) => Error::Busy,
+        error => Error::Unavailable(Box::new(error)),
+    }
+}
+
+pub(crate) fn link(key: Key, digest: &Digest) -> Write {
+    file(key, Bytes::copy_from_slice(digest.as_str().as_bytes()))
+}
+
+pub(crate) fn file(key: Key, content: Bytes) -> Write {
+    Write {
+        key,
+        content,
+        mode: WriteMode::Overwrite,
+    }
+}
+
+/// A fixed number of locks, by the hash of a repository's name.
+struct Turns {
+    locks: Vec<RwLock<()>>,
+    hasher: RandomState,
+}
+
+impl Turns {
+    const LOCKS: usize = 64;
+
+    fn new() -> Self {
+        Self {
+            locks: (0..Self::LOCKS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn of(&self, repository: &RepositoryName) -> &RwLock<()> {
+        let hash = self.hasher.hash_one(repository.as_str());
+        &self.locks[(hash % Self::LOCKS as u64) as usize]
+    }
+}

@@ -1,0 +1,225 @@
+//! Manifests: their bytes are blobs, a revision link makes them part of a repository.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use roadstead_metadata::{Error, ManifestPush, ManifestRecord, ManifestStore, Page, TagStore};
+use roadstead_oci::{Digest, Digester, Manifest, Reference, RepositoryName, Tag, media_type};
+use roadstead_storage::{ListOptions, Write};
+use serde::Deserialize;
+
+use crate::layout::{Layout, file, link, unavailable};
+use crate::paths;
+
+#[async_trait]
+impl ManifestStore for Layout {
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<ManifestRecord>, Error> {
+        let digest = match reference {
+            Reference::Digest(digest) => Some(digest.clone()),
+            Reference::Tag(tag) => self.tag(repository, tag).await?,
+        };
+        let Some(digest) = digest else {
+            return Ok(None);
+        };
+        match self.revision(repository, &digest).await? {
+            Some(canonical) => self.content(&canonical).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn revision(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
+        let key = paths::revision_link(repository, digest).map_err(unavailable)?;
+        let canonical = self.read_link(&key).await?;
+        match canonical {
+            Some(canonical) if canonical != *digest => {
+                let key = paths::revision_link(repository, &canonical).map_err(unavailable)?;
+                self.read_link(&key).await
+            }
+            canonical => Ok(canonical),
+        }
+    }
+
+    async fn record(&self, push: &ManifestPush) -> Result<(), Error> {
+        let writes = self.writes(push).await.map_err(unavailable)?;
+        let _turn = self.turn(&push.repository).read().await;
+        self.write(&writes).await?;
+        self.cache.insert(push.manifest.clone());
+        Ok(())
+    }
+
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<Vec<Tag>, Error> {
+        let _turn = self.turn(repository).write().await;
+        let tags = self.tags_of(repository, digest).await?;
+        for tag in &tags {
+            self.delete(&paths::tag(repository, tag).map_err(unavailable)?)
+                .await?;
+        }
+        if let Some(subject) = subject {
+            let edge = paths::referrer(repository, subject, digest).map_err(unavailable)?;
+            self.delete(&edge).await?;
+        }
+        self.delete(&paths::revision(repository, digest).map_err(unavailable)?)
+            .await?;
+        Ok(tags)
+    }
+
+    async fn revisions(
+        &self,
+        repository: &RepositoryName,
+        page: Page<'_>,
+    ) -> Result<Vec<Digest>, Error> {
+        let prefix = paths::revisions(repository).map_err(unavailable)?;
+        self.linked_digests(&prefix, page).await
+    }
+}
+
+impl Layout {
+    /// All files of a push, in an order in which each only points to what stands before it.
+    async fn writes(&self, push: &ManifestPush) -> Result<Vec<Write>, roadstead_storage::Error> {
+        let name = &push.repository;
+        let manifest = &push.manifest;
+        let mut writes = Vec::new();
+        if !self.is_stored(manifest).await? {
+            writes.push(file(
+                paths::blob_data(&manifest.digest)?,
+                manifest.bytes.clone(),
+            ));
+        }
+        if let Some(referrer) = &push.referrer {
+            let key = paths::referrer(name, &referrer.subject, &manifest.digest)?;
+            writes.push(file(key, crate::referrers::encode(&referrer.descriptor)));
+        }
+        let digest = &manifest.digest;
+        writes.push(link(paths::revision_link(name, digest)?, digest));
+        if let Some(alias) = &push.alias {
+            writes.push(link(paths::revision_link(name, alias)?, digest));
+        }
+        for tag in &push.tags {
+            writes.push(link(paths::tag_index(name, tag, digest)?, digest));
+            writes.push(link(paths::tag_current(name, tag)?, digest));
+        }
+        Ok(writes)
+    }
+
+    /// Whether exactly these bytes are stored: after a crash a file may be there and be empty.
+    async fn is_stored(&self, manifest: &ManifestRecord) -> Result<bool, roadstead_storage::Error> {
+        use roadstead_storage::DriverExt;
+        let key = paths::blob_data(&manifest.digest)?;
+        let stat = self.driver.try_stat(&key).await?;
+        if stat.is_none_or(|stat| stat.size != manifest.bytes.len() as u64) {
+            return Ok(false);
+        }
+        let stored = self
+            .driver
+            .try_get(&key, manifest.bytes.len() as u64)
+            .await?;
+        Ok(stored.is_some_and(|stored| stored == manifest.bytes))
+    }
+
+    /// The tags whose current digest is `digest`.
+    async fn tags_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Vec<Tag>, Error> {
+        let tags = self.tags(repository, Page::ALL).await?.unwrap_or_default();
+        let pointing = stream::iter(tags).map(|tag| async move {
+            let current = self.tag(repository, &tag).await?;
+            Ok::<_, Error>((current.as_ref() == Some(digest)).then_some(tag))
+        });
+        let pointing = pointing.buffered(self.tag_concurrency);
+        pointing
+            .try_filter_map(async |tag| Ok(tag))
+            .try_collect()
+            .await
+    }
+
+    /// The digests that have a link below `prefix`, in the order of their names.
+    pub(crate) async fn linked_digests(
+        &self,
+        prefix: &roadstead_storage::Key,
+        page: Page<'_>,
+    ) -> Result<Vec<Digest>, Error> {
+        let mut found = Vec::new();
+        let mut after = page
+            .after
+            .map(|after| after.trim_start_matches("sha256:").to_owned());
+        while found.len() < page.limit {
+            let options = ListOptions {
+                after: after.as_deref(),
+                limit: (page.limit - found.len()).min(Self::LIST_AT_ONCE),
+            };
+            let names = self.names(prefix, options).await?;
+            let Some(last) = names.last() else { break };
+            after = Some(last.clone());
+            for hex in names {
+                let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else {
+                    continue;
+                };
+                let key = prefix.join(&hex).and_then(|key| key.join("link"));
+                if self.read_link(&key.map_err(unavailable)?).await?.is_some() {
+                    found.push(digest);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many names are listed in one go.
+    const LIST_AT_ONCE: usize = 1000;
+}
+
+/// The record of stored manifest bytes, or `None` when they are not what the digest says.
+///
+/// The media type is the one that the bytes name, else that of their shape. Manifests of types
+/// that are no longer accepted, such as Docker schema 1, are recognised as well.
+pub(crate) fn recognize(digest: &Digest, bytes: Bytes) -> Option<ManifestRecord> {
+    if Digester::digest(digest.algorithm(), &bytes) != *digest {
+        tracing::error!(blob.digest = %digest, "stored manifest does not match its digest: it is not served");
+        return None;
+    }
+    let media_type = match Manifest::parse(&bytes, None) {
+        Ok(manifest) => manifest.media_type,
+        Err(_) => named_media_type(&bytes),
+    };
+    Some(ManifestRecord {
+        digest: digest.clone(),
+        media_type,
+        bytes,
+    })
+}
+
+fn named_media_type(bytes: &[u8]) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        media_type: Option<String>,
+        schema_version: Option<i64>,
+    }
+    const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+    let named: Option<Named> = serde_json::from_slice(bytes).ok();
+    match named {
+        Some(Named {
+            media_type: Some(media_type),
+            ..
+        }) => media_type,
+        Some(Named {
+            schema_version: Some(1),
+            ..
+        }) => SCHEMA_1.to_owned(),
+        _ => media_type::OCTET_STREAM.to_owned(),
+    }
+}

@@ -1,0 +1,147 @@
+//! Uploads under way: a folder each, which either registry can go on with.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use roadstead_metadata::{Error, HashState, UploadRemains, UploadSession, UploadStore};
+use roadstead_oci::{RepositoryName, SHA256_STATE_LENGTH};
+use roadstead_storage::{DriverExt, EntryKind, Key, ListOptions};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::layout::{Layout, file, unavailable};
+use crate::paths;
+
+#[async_trait]
+impl UploadStore for Layout {
+    async fn begin(&self, session: &UploadSession) -> Result<(), Error> {
+        let key = paths::upload_started_at(&session.repository, &session.id);
+        let started_at = whole_seconds(session.started_at);
+        let write = file(key.map_err(unavailable)?, Bytes::from(started_at));
+        self.write(&[write]).await
+    }
+
+    async fn upload(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<UploadSession>, Error> {
+        let started_at = self.started_at(repository, id).await?;
+        Ok(started_at.map(|started_at| UploadSession {
+            repository: repository.clone(),
+            id: id.to_owned(),
+            started_at,
+        }))
+    }
+
+    fn upload_location(&self, session: &UploadSession) -> String {
+        format!(
+            "docker/registry/v2/repositories/{}/_uploads/{}/data",
+            session.repository, session.id
+        )
+    }
+
+    async fn save_hash_state(
+        &self,
+        session: &UploadSession,
+        state: &HashState,
+    ) -> Result<(), Error> {
+        let states = paths::upload_hash_states(session).map_err(unavailable)?;
+        let key = states
+            .join(&state.offset.to_string())
+            .map_err(unavailable)?;
+        let write = file(key, Bytes::copy_from_slice(&state.state));
+        self.write(&[write]).await
+    }
+
+    async fn hash_state(
+        &self,
+        session: &UploadSession,
+        size: u64,
+    ) -> Result<Option<HashState>, Error> {
+        let states = paths::upload_hash_states(session).map_err(unavailable)?;
+        let names = self.names(&states, ListOptions::ALL).await?;
+        let offsets = names.iter().filter_map(|name| name.parse::<u64>().ok());
+        let Some(offset) = offsets.filter(|offset| *offset <= size).max() else {
+            return Ok(None);
+        };
+        let key = states.join(&offset.to_string()).map_err(unavailable)?;
+        let limit = SHA256_STATE_LENGTH as u64;
+        let state = self.driver.try_get(&key, limit).await.ok().flatten();
+        let state = state.and_then(|state| state.as_ref().try_into().ok());
+        Ok(state.map(|state| HashState { offset, state }))
+    }
+
+    async fn end(&self, repository: &RepositoryName, id: &str) -> Result<(), Error> {
+        let key = paths::upload(repository, id).map_err(unavailable)?;
+        self.delete(&key).await?;
+        Ok(())
+    }
+
+    async fn uploads(&self, repository: &RepositoryName) -> Result<Vec<UploadRemains>, Error> {
+        let prefix = paths::uploads(repository).map_err(unavailable)?;
+        let mut remains = Vec::new();
+        for id in self.names(&prefix, ListOptions::ALL).await? {
+            let started_at = match self.started_at(repository, &id).await? {
+                Some(started_at) => Some(SystemTime::from(started_at)),
+                None => {
+                    self.last_written(prefix.join(&id).map_err(unavailable)?)
+                        .await?
+                }
+            };
+            remains.push(UploadRemains { id, started_at });
+        }
+        Ok(remains)
+    }
+}
+
+impl Layout {
+    async fn started_at(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<OffsetDateTime>, Error> {
+        const LONGEST: u64 = 64;
+        let Ok(key) = paths::upload_started_at(repository, id) else {
+            return Ok(None);
+        };
+        let text = match self.driver.try_get(&key, LONGEST).await {
+            Err(roadstead_storage::Error::TooLarge { .. }) => return Ok(None),
+            text => text.map_err(unavailable)?,
+        };
+        let text = text
+            .as_deref()
+            .and_then(|text| std::str::from_utf8(text).ok());
+        Ok(text.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()))
+    }
+
+    /// When anything below `key` was written last.
+    async fn last_written(&self, key: Key) -> Result<Option<SystemTime>, Error> {
+        let mut last = None;
+        let mut prefixes = vec![key];
+        while let Some(prefix) = prefixes.pop() {
+            let entries = match self.driver.list(&prefix, ListOptions::ALL).await {
+                Ok(entries) => entries,
+                Err(roadstead_storage::Error::NotFound(_)) => continue,
+                Err(error) => return Err(unavailable(error)),
+            };
+            for entry in entries {
+                let key = prefix.join(&entry.name).map_err(unavailable)?;
+                if entry.kind == EntryKind::Prefix {
+                    prefixes.push(key);
+                    continue;
+                }
+                let stat = self.driver.try_stat(&key).await.map_err(unavailable)?;
+                last = last.max(stat.map(|stat| stat.modified));
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// RFC 3339 in UTC with whole seconds, as Distribution writes it.
+fn whole_seconds(moment: OffsetDateTime) -> String {
+    let moment = moment.to_offset(time::UtcOffset::UTC).truncate_to_second();
+    moment.format(&Rfc3339).unwrap_or_default()
+}

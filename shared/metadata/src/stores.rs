@@ -1,0 +1,204 @@
+//! The noun traits. Each method is one domain transaction, as atomic as the back end can make
+//! it; after a crash in its middle, doing it again makes it whole. All are idempotent.
+
+use async_trait::async_trait;
+use roadstead_oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
+
+use crate::{
+    Error, HashState, ManifestPush, ManifestRecord, Page, ReferrerQuery, Repositories, StoredBlob,
+    UploadRemains, UploadSession,
+};
+
+/// Manifests of repositories.
+#[async_trait]
+pub trait ManifestStore: Send + Sync {
+    /// The manifest that `reference` names in `repository`, by any digest it was pushed under.
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<ManifestRecord>, Error>;
+
+    /// The canonical digest of the manifest `digest` of `repository`, if it is there: cheaper
+    /// than reading it.
+    async fn revision(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error>;
+
+    /// Stores a manifest with its tags and its edge. Durable on return; no reader sees a tag
+    /// before its manifest.
+    async fn record(&self, push: &ManifestPush) -> Result<(), Error>;
+
+    /// Removes the manifest with the canonical digest `digest`, every tag that points to it, and
+    /// its edge to `subject`; the removed tags are returned.
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<Vec<Tag>, Error>;
+
+    /// The canonical digests of the repository's manifests, in order; the page's names are
+    /// digests.
+    async fn revisions(
+        &self,
+        repository: &RepositoryName,
+        page: Page<'_>,
+    ) -> Result<Vec<Digest>, Error>;
+}
+
+/// Tags of repositories.
+#[async_trait]
+pub trait TagStore: Send + Sync {
+    /// The canonical digest that `tag` points to.
+    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>, Error>;
+
+    /// Tags in the order of their bytes; `None` when the repository is not known.
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: Page<'_>,
+    ) -> Result<Option<Vec<Tag>>, Error>;
+
+    /// Removes a tag, not its manifest; `false` when it is not there.
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, Error>;
+}
+
+/// Which blobs are part of which repository.
+#[async_trait]
+pub trait LinkStore: Send + Sync {
+    /// The canonical digest of the blob `digest` if it is part of `repository`.
+    async fn linked(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error>;
+
+    /// Makes the blob with the canonical digest `digest` part of `repository`, also under
+    /// `alias`. Durable on return.
+    async fn link(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        alias: Option<&Digest>,
+    ) -> Result<(), Error>;
+
+    /// Removes the link, not the blob; `false` when it is not there.
+    async fn unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error>;
+
+    /// The canonical digests of the repository's blobs, in order; the page's names are digests.
+    async fn links(
+        &self,
+        repository: &RepositoryName,
+        page: Page<'_>,
+    ) -> Result<Vec<Digest>, Error>;
+}
+
+/// Where the content of blobs lies.
+#[async_trait]
+pub trait BlobStore: Send + Sync {
+    /// The storage key of the content with the canonical digest `digest`; that there is a key
+    /// does not say that there is content.
+    async fn location(&self, digest: &Digest) -> Result<Option<String>, Error>;
+
+    /// Makes the committed bytes of an upload the content of `digest`, in place of content that
+    /// is there already. Durable on return; no byte is copied.
+    async fn adopt(&self, session: &UploadSession, digest: &Digest, size: u64)
+    -> Result<(), Error>;
+
+    /// The contents whose digests have the canonical algorithm, in order; the page's names are
+    /// digests.
+    async fn blobs(&self, page: Page<'_>) -> Result<Vec<StoredBlob>, Error>;
+
+    /// Deletes the content of `digest`; `false` when there is none.
+    async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error>;
+}
+
+/// Edges from manifests to their subjects.
+#[async_trait]
+pub trait ReferrerStore: Send + Sync {
+    /// The referrers of a subject in the order of their digests, also those that older
+    /// registries and clients left behind.
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        query: ReferrerQuery<'_>,
+    ) -> Result<Vec<Descriptor>, Error>;
+}
+
+/// Uploads under way.
+#[async_trait]
+pub trait UploadStore: Send + Sync {
+    /// Records that an upload was begun.
+    async fn begin(&self, session: &UploadSession) -> Result<(), Error>;
+
+    /// The upload `id` of `repository`, if it was begun and not ended.
+    async fn upload(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<UploadSession>, Error>;
+
+    /// The storage key at which the upload's bytes grow.
+    fn upload_location(&self, session: &UploadSession) -> String;
+
+    /// Remembers a digest computed so far; only for bytes that are durable.
+    async fn save_hash_state(
+        &self,
+        session: &UploadSession,
+        state: &HashState,
+    ) -> Result<(), Error>;
+
+    /// The state with the highest offset that is at most `size`.
+    async fn hash_state(
+        &self,
+        session: &UploadSession,
+        size: u64,
+    ) -> Result<Option<HashState>, Error>;
+
+    /// Ends the upload `id`: nothing of it remains.
+    async fn end(&self, repository: &RepositoryName, id: &str) -> Result<(), Error>;
+
+    /// All uploads of a repository, torsos too.
+    async fn uploads(&self, repository: &RepositoryName) -> Result<Vec<UploadRemains>, Error>;
+}
+
+/// Which repositories there are.
+#[async_trait]
+pub trait CatalogStore: Send + Sync {
+    /// Repositories in the order of the bytes of their names.
+    async fn repositories(
+        &self,
+        which: Repositories,
+        page: Page<'_>,
+    ) -> Result<Vec<RepositoryName>, Error>;
+}
+
+/// All that is known about what a registry holds.
+pub trait Metadata:
+    ManifestStore
+    + TagStore
+    + LinkStore
+    + BlobStore
+    + ReferrerStore
+    + UploadStore
+    + CatalogStore
+    + std::fmt::Debug
+    + 'static
+{
+}
+
+impl<M> Metadata for M where
+    M: ManifestStore
+        + TagStore
+        + LinkStore
+        + BlobStore
+        + ReferrerStore
+        + UploadStore
+        + CatalogStore
+        + std::fmt::Debug
+        + 'static
+{
+}

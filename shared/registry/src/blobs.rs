@@ -1,0 +1,201 @@
+//! Blobs of a repository: pull, stat, delete, mount.
+
+use std::time::SystemTime;
+
+use roadstead_metadata::{Page, Repositories};
+use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
+use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key};
+
+use crate::Error;
+use crate::registry::{Parts, Repository};
+
+/// The blobs of one repository.
+#[derive(Clone, Copy, Debug)]
+pub struct Blobs<'a>(pub(crate) Repository<'a>);
+
+/// What is known of a blob without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct BlobStat {
+    /// Bytes.
+    pub size: u64,
+    /// When it was stored last.
+    pub modified: SystemTime,
+}
+
+/// A blob on its way to a client.
+#[derive(Debug)]
+pub enum Pull {
+    /// The registry sends it.
+    Content {
+        /// The whole blob, whatever the range.
+        stat: BlobStat,
+        /// The bytes of the range.
+        content: Content,
+    },
+    /// The client fetches it from this URL.
+    Redirect(String),
+}
+
+impl Blobs<'_> {
+    /// Size and age of a blob.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobUnknown`] when the repository has no such blob.
+    pub async fn stat(self, digest: &Digest) -> Result<BlobStat, Error> {
+        let (canonical, key) = self.locate(digest).await?;
+        let stat = self.0.parts().driver.try_stat(&key).await?;
+        sound(&canonical, stat).ok_or_else(|| Error::BlobUnknown(digest.clone()))
+    }
+
+    /// A part of a blob, or the URL to fetch it from.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobUnknown`] when the repository has no such blob, [`Error::OutOfRange`] when
+    /// the range begins at or beyond its end.
+    pub async fn pull(self, digest: &Digest, range: ByteRange) -> Result<Pull, Error> {
+        let (canonical, key) = self.locate(digest).await?;
+        let parts = self.0.parts();
+        if let Some(url) = redirect(parts, &key).await? {
+            return Ok(Pull::Redirect(url));
+        }
+        let object = match parts.driver.read(&key, range).await {
+            Err(roadstead_storage::Error::NotFound(_)) => None,
+            object => Some(object?),
+        };
+        let unknown = || Error::BlobUnknown(digest.clone());
+        let object = object.ok_or_else(unknown)?;
+        let stat = sound(&canonical, Some(object.stat)).ok_or_else(unknown)?;
+        let content = object.content;
+        Ok(Pull::Content { stat, content })
+    }
+
+    /// Takes a blob out of the repository; its bytes stay until garbage collection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobUnknown`], or [`Error::Unsupported`] when the policy does not permit it.
+    pub async fn delete(self, digest: &Digest) -> Result<(), Error> {
+        let parts = self.0.parts();
+        parts.policy.permit_delete()?;
+        if parts.metadata.unlink(self.0.name, digest).await? {
+            return Ok(());
+        }
+        Err(Error::BlobUnknown(digest.clone()))
+    }
+
+    /// Makes a blob of another repository part of this one without its bytes being sent: of
+    /// `from`, or when that is `None` of any that `may_read` permits. `false` when there is no
+    /// such blob to be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] in a read-only registry.
+    pub async fn mount(
+        self,
+        digest: &Digest,
+        from: Option<&RepositoryName>,
+        may_read: &(dyn Fn(&RepositoryName) -> bool + Send + Sync),
+    ) -> Result<bool, Error> {
+        let parts = self.0.parts();
+        parts.policy.permit_write()?;
+        let canonical = match from {
+            Some(from) if may_read(from) => self.found_in(from, digest).await?,
+            Some(_) => None,
+            None => self.found_anywhere(digest, may_read).await?,
+        };
+        let Some(canonical) = canonical else {
+            return Ok(false);
+        };
+        let alias = (canonical != *digest).then_some(digest);
+        parts.metadata.link(self.0.name, &canonical, alias).await?;
+        Ok(true)
+    }
+
+    async fn found_in(
+        self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
+        let parts = self.0.parts();
+        let Some(canonical) = parts.metadata.linked(repository, digest).await? else {
+            return Ok(None);
+        };
+        let stored = is_stored(parts, &canonical).await?;
+        Ok(stored.then_some(canonical))
+    }
+
+    async fn found_anywhere(
+        self,
+        digest: &Digest,
+        may_read: &(dyn Fn(&RepositoryName) -> bool + Send + Sync),
+    ) -> Result<Option<Digest>, Error> {
+        /// How many repositories a search looks at: a bound on what one request costs.
+        const MOST: usize = 1000;
+        let parts = self.0.parts();
+        if digest.algorithm() == Algorithm::Sha256 && !is_stored(parts, digest).await? {
+            return Ok(None);
+        }
+        if let Some(found) = self.found_in(self.0.name, digest).await? {
+            return Ok(Some(found));
+        }
+        let page = Page {
+            after: None,
+            limit: MOST,
+        };
+        let repositories = parts.metadata.repositories(Repositories::All, page).await?;
+        for repository in repositories.iter().filter(|name| may_read(name)) {
+            if let Some(found) = self.found_in(repository, digest).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The canonical digest and the key of a blob of this repository.
+    async fn locate(self, digest: &Digest) -> Result<(Digest, Key), Error> {
+        let parts = self.0.parts();
+        let unknown = || Error::BlobUnknown(digest.clone());
+        let linked = parts.metadata.linked(self.0.name, digest).await?;
+        let canonical = linked.ok_or_else(unknown)?;
+        let location = parts.metadata.location(&canonical).await?;
+        let key = Key::new(&location.ok_or_else(unknown)?)?;
+        Ok((canonical, key))
+    }
+}
+
+/// Whether the content of a canonical digest is there.
+pub(crate) async fn is_stored(parts: &Parts, digest: &Digest) -> Result<bool, Error> {
+    Ok(stored_size(parts, digest).await?.is_some())
+}
+
+/// The size of the content of a canonical digest in bytes, if it is there.
+pub(crate) async fn stored_size(parts: &Parts, digest: &Digest) -> Result<Option<u64>, Error> {
+    let Some(location) = parts.metadata.location(digest).await? else {
+        return Ok(None);
+    };
+    let stat = parts.driver.try_stat(&Key::new(&location)?).await?;
+    Ok(sound(digest, stat).map(|stat| stat.size))
+}
+
+async fn redirect(parts: &Parts, key: &Key) -> Result<Option<String>, Error> {
+    match parts.driver.signer() {
+        Some(signer) if parts.redirect => Ok(signer.sign(key).await?),
+        _ => Ok(None),
+    }
+}
+
+/// An empty file under the digest of something else is what a crash of a registry without
+/// durable writes leaves; it is not the blob.
+fn sound(digest: &Digest, stat: Option<ContentStat>) -> Option<BlobStat> {
+    let stat = stat?;
+    if stat.size == 0 && *digest != Digester::digest(digest.algorithm(), b"") {
+        tracing::warn!(blob.digest = %digest, "passing over an empty file in place of a blob");
+        return None;
+    }
+    Some(BlobStat {
+        size: stat.size,
+        modified: stat.modified,
+    })
+}

@@ -1,0 +1,45 @@
+//! Tags of a repository.
+
+use roadstead_metadata::Page;
+use roadstead_oci::{Reference, Tag};
+
+use crate::Error;
+use crate::registry::Repository;
+
+/// The tags of one repository.
+#[derive(Clone, Copy, Debug)]
+pub struct Tags<'a>(pub(crate) Repository<'a>);
+
+impl Tags<'_> {
+    /// Tags in the order of their bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameUnknown`] when the repository never had a manifest.
+    pub async fn list(self, page: Page<'_>) -> Result<Vec<Tag>, Error> {
+        let repository = self.0;
+        let tags = repository
+            .parts()
+            .metadata
+            .tags(repository.name, page)
+            .await?;
+        tags.ok_or_else(|| Error::NameUnknown(repository.name.clone()))
+    }
+
+    /// Removes a tag; its manifest stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::Unsupported`] when the
+    /// policy does not permit deletion.
+    pub async fn delete(self, tag: &Tag) -> Result<(), Error> {
+        let repository = self.0;
+        let parts = repository.parts();
+        parts.policy.permit_delete()?;
+        if parts.metadata.delete_tag(repository.name, tag).await? {
+            return Ok(());
+        }
+        let reference = Reference::Tag(tag.clone());
+        Err(Error::ManifestUnknown(repository.name.clone(), reference))
+    }
+}

@@ -1,0 +1,252 @@
+//! Uploads: begun, grown by any process, finished into a blob.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use roadstead_metadata::{HashState, UploadSession};
+use roadstead_oci::{Algorithm, Digest};
+use roadstead_storage::{ByteRange, Content, Key, Upload};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::Error;
+use crate::ingest::{Hashes, TransportError, ingest};
+use crate::registry::Repository;
+
+/// The uploads of one repository.
+#[derive(Clone, Copy, Debug)]
+pub struct Uploads<'a>(pub(crate) Repository<'a>);
+
+/// An upload in the hands of one request: no other can change it meanwhile.
+#[derive(Debug)]
+pub struct OpenUpload<'a> {
+    repository: Repository<'a>,
+    session: UploadSession,
+    upload: Box<dyn Upload>,
+    hashes: Option<Hashes>,
+}
+
+impl<'a> Uploads<'a> {
+    /// Begins an upload. Nothing has to be sent to it; purging takes it away in the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] in a read-only registry.
+    pub async fn begin(self) -> Result<UploadSession, Error> {
+        let parts = self.0.parts();
+        parts.policy.permit_write()?;
+        let session = UploadSession {
+            repository: self.0.name.clone(),
+            id: Uuid::now_v7().to_string(),
+            started_at: OffsetDateTime::now_utc(),
+        };
+        parts.metadata.begin(&session).await?;
+        Ok(session)
+    }
+
+    /// Takes hold of an upload; when another request has it, waits a few seconds for that one to
+    /// end, as it does soon after its client went away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::Unsupported`] in a read-only
+    /// registry.
+    pub async fn open(self, id: &str) -> Result<OpenUpload<'a>, Error> {
+        let parts = self.0.parts();
+        parts.policy.permit_write()?;
+        let session = self.session(id).await?;
+        let key = Key::new(&parts.metadata.upload_location(&session))?;
+        let upload = self.hold(&key).await?;
+        // The one who had it may have ended it: then there is nothing to go on with.
+        if let Err(error) = self.session(id).await {
+            upload.cancel().await?;
+            parts.metadata.end(self.0.name, id).await?;
+            return Err(error);
+        }
+        Ok(OpenUpload {
+            repository: self.0,
+            session,
+            upload,
+            hashes: None,
+        })
+    }
+
+    async fn session(self, id: &str) -> Result<UploadSession, Error> {
+        let session = self.0.parts().metadata.upload(self.0.name, id).await?;
+        session.ok_or(Error::UploadUnknown)
+    }
+
+    async fn hold(self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        const PAUSE: Duration = Duration::from_millis(20);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.0.parts().driver.upload(key).await {
+                Err(roadstead_storage::Error::Busy(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                upload => return Ok(upload?),
+            }
+        }
+    }
+}
+
+impl OpenUpload<'_> {
+    /// What it is and when it was begun.
+    pub fn session(&self) -> &UploadSession {
+        &self.session
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        self.upload.size()
+    }
+
+    /// Appends `body`, computing the digest on the way, and `also` another one when these are
+    /// the first bytes. Memory is bounded whatever the size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BodyBroken`] when the body ends in an error: the bytes before it are kept.
+    pub async fn append(
+        &mut self,
+        body: impl Stream<Item = Result<Bytes, TransportError>> + Send,
+        also: Option<Algorithm>,
+    ) -> Result<(), Error> {
+        let hashes = match self.size() {
+            0 => Hashes::new(also),
+            _ => self.hashes_so_far().await?,
+        };
+        let (hashes, ended) = ingest(self.upload.as_mut(), hashes, body).await?;
+        self.hashes = Some(hashes);
+        ended
+    }
+
+    /// Makes what came so far survive a crash, and lets another request, process or registry go
+    /// on from here without reading it again.
+    pub async fn checkpoint(&mut self) -> Result<(), Error> {
+        self.upload.sync().await?;
+        let state = self.hashes.as_ref().and_then(Hashes::state);
+        if let Some(state) = state {
+            let offset = self.size();
+            let state = HashState { offset, state };
+            let metadata = &self.repository.parts().metadata;
+            metadata.save_hash_state(&self.session, &state).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the upload: its bytes become the blob `expected` of the repository. Durable on
+    /// return.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DigestMismatch`] when the bytes are something else; the upload is gone then, as
+    /// no further byte could mend it.
+    pub async fn finish(mut self, expected: &Digest) -> Result<(), Error> {
+        let (canonical, actual) = self.digests(expected.algorithm()).await?;
+        if actual != *expected {
+            self.cancel().await?;
+            let expected = expected.clone();
+            return Err(Error::DigestMismatch { expected, actual });
+        }
+        let metadata = &self.repository.parts().metadata;
+        let name = self.repository.name;
+        let size = self.upload.size();
+        self.upload.commit().await?;
+        metadata.adopt(&self.session, &canonical, size).await?;
+        let alias = (canonical != *expected).then_some(expected);
+        metadata.link(name, &canonical, alias).await?;
+        metadata.end(name, &self.session.id).await?;
+        Ok(())
+    }
+
+    /// Ends the upload and forgets its bytes.
+    pub async fn cancel(self) -> Result<(), Error> {
+        self.upload.cancel().await?;
+        let metadata = &self.repository.parts().metadata;
+        metadata.end(self.repository.name, &self.session.id).await?;
+        Ok(())
+    }
+
+    /// The canonical digest of all bytes, and the one by `algorithm`.
+    async fn digests(&mut self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
+        let hashes = match self.hashes.take() {
+            Some(hashes) => hashes,
+            None => self.hashes_so_far().await?,
+        };
+        let (canonical, other) = hashes.finish();
+        if algorithm == Algorithm::Sha256 {
+            return Ok((canonical.clone(), canonical));
+        }
+        if let Some(other) = other.filter(|other| other.algorithm() == algorithm) {
+            return Ok((canonical, other));
+        }
+        let all = self.read_from(Hashes::new(Some(algorithm)), 0).await?;
+        let (canonical, other) = all.finish();
+        let other = other.unwrap_or_else(|| canonical.clone());
+        Ok((canonical, other))
+    }
+
+    /// The digests of what earlier requests sent: from the last state that was kept on, reading
+    /// only what came after it.
+    async fn hashes_so_far(&mut self) -> Result<Hashes, Error> {
+        if let Some(hashes) = self.hashes.take() {
+            return Ok(hashes);
+        }
+        let metadata = &self.repository.parts().metadata;
+        let kept = metadata.hash_state(&self.session, self.size()).await?;
+        let resumed = kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset)));
+        let (hashes, offset) = resumed.unwrap_or_else(|| (Hashes::new(None), 0));
+        self.read_from(hashes, offset).await
+    }
+
+    async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {
+        /// How many bytes are read in one go.
+        const STEP: u64 = 4 * 1024 * 1024;
+        let parts = self.repository.parts();
+        let key = Key::new(&parts.metadata.upload_location(&self.session))?;
+        let mut offset = offset;
+        while offset < self.size() {
+            let length = STEP.min(self.size() - offset);
+            let range = ByteRange {
+                offset,
+                length: Some(length),
+            };
+            let object = parts.driver.read(&key, range).await?;
+            hashes = hashed(hashes, object.content).await?;
+            offset += length;
+        }
+        Ok(hashes)
+    }
+}
+
+/// Adds stored content to digests, a few MiB at the most.
+pub(crate) async fn hashed(mut hashes: Hashes, content: Content) -> Result<Hashes, Error> {
+    match content {
+        Content::Bytes(bytes) => hashes.updated(vec![bytes]).await,
+        Content::File(range) => {
+            use std::os::unix::fs::FileExt;
+            let reading = tokio::task::spawn_blocking(move || {
+                let length = usize::try_from(range.length).map_err(std::io::Error::other)?;
+                let mut bytes = vec![0; length];
+                range.file.read_exact_at(&mut bytes, range.offset)?;
+                Ok::<_, std::io::Error>(Bytes::from(bytes))
+            });
+            let bytes = reading
+                .await
+                .map_err(|panic| Error::Unavailable(panic.into()))?;
+            let bytes = bytes.map_err(|error| Error::Unavailable(error.into()))?;
+            hashes.updated(vec![bytes]).await
+        }
+        Content::Stream(stream) => {
+            let mut stream = stream.map_err(Error::from);
+            while let Some(chunk) = stream.next().await {
+                hashes = hashes.updated(vec![chunk?]).await?;
+            }
+            Ok(hashes)
+        }
+    }
+}

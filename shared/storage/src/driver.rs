@@ -1,0 +1,205 @@
+//! The contract of a back end for bytes.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Content, Error, Key, UrlSigner};
+
+/// A back end that keeps bytes under keys. Directories (prefixes) come into being with the first
+/// key below them.
+///
+/// Every operation may fail with [`Error::Unavailable`]; a back end that cannot be reached never
+/// answers [`Error::NotFound`].
+#[async_trait]
+pub trait Driver: fmt::Debug + Send + Sync + 'static {
+    /// The name of the driver as the configuration spells it, for example `filesystem`.
+    fn name(&self) -> &'static str;
+
+    /// What lies at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is neither content nor anything below the key. The root is
+    /// always there.
+    async fn stat(&self, key: &Key) -> Result<Stat, Error>;
+
+    /// Opens the content at `key` for reading `range`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for no content (a mere prefix is no content);
+    /// [`Error::OutOfRange`] when the range begins at or beyond the end and is not empty content
+    /// read whole.
+    async fn read(&self, key: &Key, range: ByteRange) -> Result<Object, Error>;
+
+    /// Performs `writes` in their order. On return all of them are durable: a crash afterwards
+    /// loses none. Each appears at once and whole, never half written. When the call fails or
+    /// the machine stops in between, the first few may have taken effect and the others not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`] when a [`WriteMode::CreateNew`] write finds content; it and those after
+    /// it do not take effect.
+    async fn write(&self, writes: &[Write]) -> Result<(), Error>;
+
+    /// Opens the upload that lies at `key`, or begins one there: from the key alone, in any
+    /// process. Its content so far is readable at `key` or not, as the driver likes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] while another `Upload` of the same key is alive.
+    async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error>;
+
+    /// Moves content, durably and at once; content at `to` is replaced. `from` is content that
+    /// was written, or an upload that was committed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is no content at `from`.
+    async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error>;
+
+    /// Deletes the content at `key` and all below it; a sibling whose name merely begins alike
+    /// stays. Whole again after a failure by calling again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is nothing to delete.
+    async fn delete(&self, key: &Key) -> Result<(), Error>;
+
+    /// The names directly below `prefix`, in the order of their bytes, those after
+    /// `options.after` only and at most `options.limit` of them. Names that are not keys, and
+    /// the driver's own temporary files, are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is nothing below `prefix`; the root may be empty.
+    async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error>;
+
+    /// The driver's ability to let a client fetch content by itself, if it has it.
+    fn signer(&self) -> Option<&dyn UrlSigner> {
+        None
+    }
+}
+
+/// What lies at a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stat {
+    /// Content.
+    Content(ContentStat),
+    /// Only keys below it.
+    Prefix,
+}
+
+/// The size and age of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentStat {
+    /// Bytes.
+    pub size: u64,
+    /// When it was written last, by the back end's clock.
+    pub modified: SystemTime,
+}
+
+/// Which bytes of the content to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    /// The first byte.
+    pub offset: u64,
+    /// At most how many bytes; `None` up to the end. A range that reaches beyond the end stops
+    /// there.
+    pub length: Option<u64>,
+}
+
+impl ByteRange {
+    /// The whole content.
+    pub const ALL: Self = Self {
+        offset: 0,
+        length: None,
+    };
+}
+
+/// Content opened for reading.
+#[derive(Debug)]
+pub struct Object {
+    /// The whole content's size and age, whatever the range.
+    pub stat: ContentStat,
+    /// The bytes of the range.
+    pub content: Content,
+}
+
+/// One write of whole, small content.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Where.
+    pub key: Key,
+    /// What.
+    pub content: Bytes,
+    /// Over what.
+    pub mode: WriteMode,
+}
+
+/// What a write does with content that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Replace it.
+    Overwrite,
+    /// Leave it, and fail with [`Error::Exists`].
+    CreateNew,
+}
+
+/// Which names to list.
+#[derive(Clone, Copy, Debug)]
+pub struct ListOptions<'a> {
+    /// Only names after this one, in the order of their bytes; it need not exist.
+    pub after: Option<&'a str>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl ListOptions<'_> {
+    /// Every name.
+    pub const ALL: Self = ListOptions {
+        after: None,
+        limit: usize::MAX,
+    };
+}
+
+/// A name directly below a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// One component of a key.
+    pub name: String,
+    /// Whether content lies there, or only keys below it.
+    pub kind: EntryKind,
+}
+
+/// What an [`Entry`] stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Content.
+    Content,
+    /// Keys below the name.
+    Prefix,
+}
+
+/// Content that grows until it is committed. Dropping it keeps what was appended.
+#[async_trait]
+pub trait Upload: fmt::Debug + Send {
+    /// How many bytes the upload has, in bytes.
+    fn size(&self) -> u64;
+
+    /// Appends `chunks` in order at exactly [`Upload::size`]. The memory that a driver holds
+    /// beyond this call is bounded and documented by it.
+    async fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error>;
+
+    /// Makes the bytes so far survive a crash and be found again by [`Driver::upload`].
+    async fn sync(&mut self) -> Result<(), Error>;
+
+    /// Ends the upload: its bytes become content at its key, durable on return.
+    async fn commit(self: Box<Self>) -> Result<(), Error>;
+
+    /// Ends the upload and deletes its bytes.
+    async fn cancel(self: Box<Self>) -> Result<(), Error>;
+}
