@@ -200,6 +200,7 @@ impl Setup {
     }
 
     /// Start through another program: its arguments, then the registry's command line.
+    /// The word `{address}` becomes the address at which the test will look for the registry.
     #[must_use]
     pub fn launcher(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
@@ -301,7 +302,12 @@ impl Setup {
             free_address()
         };
         let config = self.write_config(&address);
-        let mut command = self.command(&["serve", config.to_str().expect("a path of text")]);
+        let mut resolved = self.clone();
+        resolved
+            .launcher
+            .iter_mut()
+            .for_each(|word| *word = word.replace("{address}", &address.host()));
+        let mut command = resolved.command(&["serve", config.to_str().expect("a path of text")]);
         let (stdout, stderr) = (
             config.with_extension("stdout"),
             config.with_extension("stderr"),

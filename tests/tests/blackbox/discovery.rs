@@ -539,10 +539,12 @@ fn referrers_of_the_older_tag_schema_are_listed() {
 
 /// Removes what CNCF Distribution does not write, as if it had taken the push.
 fn forget_referrers(store: &roadstead_tests::Store) {
-    for name in store.tree() {
-        if name.contains("/_manifests/") && name.ends_with("referrers") {
-            std::fs::remove_dir_all(store.root().join(name)).unwrap();
-        }
+    for name in store
+        .tree()
+        .iter()
+        .filter(|name| name.ends_with("/_roadstead"))
+    {
+        std::fs::remove_dir_all(store.root().join(name)).unwrap();
     }
 }
 

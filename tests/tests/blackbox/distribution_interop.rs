@@ -20,12 +20,22 @@ fn push_everything(registry: &Registry) {
     registry.push_image("library/app/nested", "v1", &two);
     let index = Image::index(&[&one, &two]);
     registry.push_image("library/app", "multi", &index);
+    let signature = signature();
+    registry.push_image("library/app", &signature.digest(), &signature);
     registry.push_blob("library/app", b"");
     registry.push_blob("library/app", &[0; 1024]);
     let location = registry.append(&registry.begin_upload("library/app"), &noise(3, 500));
     let _ = registry
         .finish_upload(&location, &sha512(&noise(3, 1000)), &noise(3, 1000)[500..])
         .expect(201);
+}
+
+fn signature() -> Image {
+    Image::referrer(
+        &Image::seeded(1).descriptor(),
+        "application/vnd.example.signature",
+        b"signed",
+    )
 }
 
 fn assert_everything_is_served(registry: &Registry) {
@@ -35,6 +45,7 @@ fn assert_everything_is_served(registry: &Registry) {
     registry.assert_pullable("library/app", &two.digest(), &two);
     registry.assert_pullable("library/app/nested", "v1", &two);
     registry.assert_pullable("library/app", "multi", &Image::index(&[&one, &two]));
+    registry.assert_pullable("library/app", &signature().digest(), &signature());
     for (digest, content) in [
         (sha256(b""), Vec::new()),
         (sha256(&[0; 1024]), vec![0; 1024]),
@@ -69,6 +80,34 @@ fn what_one_stores_the_other_serves() {
 }
 
 #[test]
+fn signatures_that_were_pushed_to_distribution_are_found() {
+    require!("docker-registry");
+    let store = Store::new();
+    let theirs = Registry::over(Implementation::Debian, &store);
+    let (image, signature) = (Image::seeded(1), signature());
+    theirs.push_image("app", "latest", &image);
+    theirs.push_image("app", &signature.digest(), &signature);
+    // A client keeps a list under a tag, since Distribution has no list of its own.
+    theirs.push_image(
+        "app",
+        &image.digest().replace(':', "-"),
+        &Image::index(&[&signature]),
+    );
+    drop(theirs);
+    let ours = Registry::over(Implementation::Roadstead, &store);
+    let listed = ours
+        .get(&format!("/v2/app/referrers/{}", image.digest()))
+        .expect(200)
+        .json();
+    assert_eq!(listed["manifests"][0]["digest"], signature.digest());
+    assert_eq!(
+        listed["manifests"][0]["artifactType"],
+        "application/vnd.example.signature"
+    );
+    assert_eq!(listed["manifests"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn both_may_serve_the_same_directory_at_once() {
     require!("docker-registry");
     let store = Store::new();
@@ -98,7 +137,12 @@ fn the_same_pushes_leave_the_same_files() {
             .map(|(name, _)| name.clone())
             .collect::<Vec<_>>()
     };
-    let (theirs, ours) = (theirs.files(), ours.files());
+    // Ours has one directory more, for what Distribution does not know; its name makes Distribution pass over it.
+    let known = |(name, _): &(String, Vec<u8>)| !name.contains("/_roadstead/");
+    let (theirs, ours): (_, Vec<_>) = (
+        theirs.files(),
+        ours.files().into_iter().filter(known).collect(),
+    );
     assert_eq!(names(&ours), names(&theirs));
     for ((name, our), (_, their)) in ours.iter().zip(&theirs) {
         assert!(

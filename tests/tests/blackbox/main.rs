@@ -1,11 +1,14 @@
 //! The black-box tests, in one binary so that they link once. A module per chapter.
 
+mod architecture;
 mod bodies;
+mod clients;
 mod crash;
 mod discovery;
 mod distribution_interop;
 mod errors;
 mod garbage_collect;
+mod http;
 mod management;
 mod names_and_paths;
 mod pull;
