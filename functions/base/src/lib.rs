@@ -1,1 +1,38 @@
-//! The route group base: a router and its handlers.
+//! The route group `base`: whether this is a registry, and whether it is alive.
+
+use axum::Router;
+use axum::response::IntoResponse;
+use axum::routing::any;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::{StatusCode, Uri};
+use roadstead_api::Api;
+use roadstead_api::response::value;
+
+/// The routes of the group.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/", any(alive))
+        .route("/v2", any(to_base))
+        .route("/v2/", any(base))
+        .with_state(api)
+}
+
+/// Load balancers ask here: 200 while requests are served.
+async fn alive() -> impl IntoResponse {
+    [(CACHE_CONTROL, "no-cache")]
+}
+
+/// end-1: this is a registry.
+async fn base() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], "{}")
+}
+
+/// Clients that leave the slash out are shown the way, as Distribution does.
+async fn to_base(uri: Uri) -> impl IntoResponse {
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let location = value(&format!("/v2/{query}"));
+    (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)])
+}

@@ -1,1 +1,143 @@
-//! The route group blobs: a router and its handlers.
+//! The route group `blobs`: pull, stat and delete.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use roadstead_api::conditional::{Precondition, Wanted, precondition, wanted};
+use roadstead_api::extract::{Name, PathDigest};
+use roadstead_api::response::{self, IMMUTABLE};
+use roadstead_api::{Api, Error, detached};
+use roadstead_oci::Digest;
+use roadstead_oci::media_type::OCTET_STREAM;
+use roadstead_registry::{Blobs, Pull};
+use roadstead_storage::ByteRange;
+
+/// The routes of the group.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route(
+            "/v2/{name}/blobs/{digest}",
+            get(pull).head(stat).delete(delete),
+        )
+        .with_state(api)
+}
+
+/// end-2, `GET`.
+async fn pull(
+    State(api): State<Api>,
+    Name(name): Name,
+    PathDigest(digest): PathDigest,
+    request: Request,
+) -> Result<Response, Error> {
+    let repository = api.registry.repository(&name);
+    if let Some(answer) = conditional(&repository.blobs(), &digest, request.headers()).await? {
+        return Ok(answer);
+    }
+    let (range, size) = range(&repository.blobs(), &digest, request.headers()).await?;
+    let (stat, content) = match repository.blobs().pull(&digest, range).await? {
+        Pull::Redirect(url) => return Ok(redirect(&url)),
+        Pull::Content { stat, content } => (stat, content),
+    };
+    let body = response::body(content, request.extensions());
+    let headers = response::content_headers(&digest, IMMUTABLE);
+    Ok(match (size, range.length) {
+        (Some(size), Some(length)) => {
+            response::part(headers, OCTET_STREAM, (range.offset, length, size), body)
+        }
+        _ => whole(headers, stat.size, body),
+    })
+}
+
+/// end-2, `HEAD`: always answered here, as a URL signed for `GET` refuses it.
+async fn stat(
+    State(api): State<Api>,
+    Name(name): Name,
+    PathDigest(digest): PathDigest,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let blobs = api.registry.repository(&name).blobs();
+    let stat = blobs.stat(&digest).await?;
+    let answer = response::content_headers(&digest, IMMUTABLE);
+    if let Some(unmet) = response::unmet(precondition(&headers, &digest), answer.clone()) {
+        return Ok(unmet);
+    }
+    match wanted(&headers, &digest, stat.size) {
+        Wanted::Whole => Ok(whole(answer, stat.size, Body::empty())),
+        Wanted::Unsatisfiable => Err(response::unsatisfiable(stat.size)),
+        Wanted::Part { offset, length } => {
+            let part = (offset, length, stat.size);
+            Ok(response::part(answer, OCTET_STREAM, part, Body::empty()))
+        }
+    }
+}
+
+/// end-10.
+async fn delete(
+    State(api): State<Api>,
+    Name(name): Name,
+    PathDigest(digest): PathDigest,
+) -> Result<Response, Error> {
+    detached(async move {
+        api.registry
+            .repository(&name)
+            .blobs()
+            .delete(&digest)
+            .await?;
+        Ok(response::accepted())
+    })
+    .await
+}
+
+/// The answer to a request whose preconditions do not hold for a blob that is there.
+async fn conditional(
+    blobs: &Blobs<'_>,
+    digest: &Digest,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, Error> {
+    match precondition(headers, digest) {
+        Precondition::Holds => Ok(None),
+        precondition => {
+            blobs.stat(digest).await?;
+            let headers = response::content_headers(digest, IMMUTABLE);
+            Ok(response::unmet(precondition, headers))
+        }
+    }
+}
+
+/// The bytes to read, and for a part the size of the whole.
+async fn range(
+    blobs: &Blobs<'_>,
+    digest: &Digest,
+    headers: &HeaderMap,
+) -> Result<(ByteRange, Option<u64>), Error> {
+    if !headers.contains_key(http::header::RANGE) {
+        return Ok((ByteRange::ALL, None));
+    }
+    let size = blobs.stat(digest).await?.size;
+    match wanted(headers, digest, size) {
+        Wanted::Whole => Ok((ByteRange::ALL, None)),
+        Wanted::Unsatisfiable => Err(response::unsatisfiable(size)),
+        Wanted::Part { offset, length } => {
+            let length = Some(length);
+            Ok((ByteRange { offset, length }, Some(size)))
+        }
+    }
+}
+
+fn whole(mut headers: HeaderMap, size: u64, body: Body) -> Response {
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response::whole(headers, OCTET_STREAM, size, body)
+}
+
+/// The URL is for this client and for some minutes only: no cache may keep it.
+fn redirect(url: &str) -> Response {
+    let headers = [
+        (LOCATION, response::value(url)),
+        (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+    ];
+    (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
+}

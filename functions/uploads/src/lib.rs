@@ -1,1 +1,60 @@
-//! The route group uploads: a router and its handlers.
+//! The route group `uploads`: every way to push a blob.
+
+mod begin;
+mod chunk;
+mod content_range;
+mod finish;
+mod location;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::StatusCode;
+use roadstead_api::extract::{Name, Query, UploadId};
+use roadstead_api::{Api, Error, UploadState, Urls, detached};
+
+use crate::location::Progress;
+
+/// The routes of the group.
+pub fn router(api: Api) -> Router {
+    let one = get(status)
+        .post(begin::begin)
+        .patch(chunk::chunk)
+        .put(finish::finish)
+        .delete(cancel);
+    Router::new()
+        .route("/v2/{name}/blobs/uploads/", post(begin::begin))
+        .route("/v2/{name}/blobs/uploads/{id}", one)
+        .with_state(api)
+}
+
+/// end-13: how far the upload is, also for a client that lost its last `Location`.
+async fn status(
+    State(api): State<Api>,
+    Name(name): Name,
+    UploadId(id): UploadId,
+    urls: Urls,
+) -> Result<Response, Error> {
+    let upload = api.registry.repository(&name).uploads().open(&id).await?;
+    let progress = Progress::of(upload.session(), upload.size());
+    let headers = progress.headers(&api, &urls);
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+/// end-14: the bytes are forgotten.
+async fn cancel(
+    State(api): State<Api>,
+    Name(name): Name,
+    UploadId(id): UploadId,
+    query: Query,
+) -> Result<Response, Error> {
+    UploadState::verify(query.get("_state"), &api.options.secret, &name, &id)?;
+    let headers = [(location::UPLOAD_UUID, roadstead_api::response::value(&id))];
+    detached(async move {
+        let upload = api.registry.repository(&name).uploads().open(&id).await?;
+        Ok(upload.cancel().await?)
+    })
+    .await?;
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}

@@ -1,3 +1,26 @@
-//! The HTTP edge: folding paths, extracting, answering, and the one table from error codes to statuses.
+//! The HTTP edge: what every route group needs to speak the specification's HTTP.
+//!
+//! A route group is an [`axum::Router`] over [`Api`] whose handlers take the extractors of
+//! [`extract`], make one call of the core and answer with [`response`]; [`edge()`] surrounds one
+//! group or all of them with what is the same everywhere. Only this crate writes errors down,
+//! and only [`error::status`] knows which status belongs to which code.
 
 pub mod body;
+pub mod conditional;
+pub mod connection;
+mod detached;
+mod edge;
+pub mod error;
+pub mod extract;
+pub mod fold;
+pub mod response;
+mod state;
+mod upload_state;
+mod urls;
+
+pub use detached::detached;
+pub use edge::edge;
+pub use error::Error;
+pub use state::{Api, ApiOptions};
+pub use upload_state::{Secret, UploadState};
+pub use urls::{UrlOptions, Urls};

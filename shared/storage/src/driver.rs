@@ -1,6 +1,7 @@
 //! The contract of a back end for bytes.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::NotFound`] when there is neither content nor anything below the key. The root is
-    /// always there.
+    /// always there, and so is an empty directory of a back end that has directories.
     async fn stat(&self, key: &Key) -> Result<Stat, Error>;
 
     /// Opens the content at `key` for reading `range`.
@@ -75,7 +76,8 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] when there is nothing below `prefix`; the root may be empty.
+    /// [`Error::NotFound`] when there is nothing below `prefix`. The root is always there, and a
+    /// back end that has directories answers for an empty one with no names.
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error>;
 
     /// The driver's ability to let a client fetch content by itself, if it has it.
@@ -118,6 +120,20 @@ impl ByteRange {
         offset: 0,
         length: None,
     };
+
+    /// The bytes of content of `size` bytes at `key` that this range stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`] as [`Driver::read`] has it.
+    pub fn resolve(self, key: &Key, size: u64) -> Result<Range<u64>, Error> {
+        if self.offset >= size && (self.offset, size) != (0, 0) {
+            let key = key.to_string();
+            return Err(Error::OutOfRange { key, size });
+        }
+        let length = self.length.unwrap_or(u64::MAX);
+        Ok(self.offset..self.offset.saturating_add(length).min(size))
+    }
 }
 
 /// Content opened for reading.
@@ -186,7 +202,7 @@ pub enum EntryKind {
 
 /// Content that grows until it is committed. Dropping it keeps what was appended.
 #[async_trait]
-pub trait Upload: fmt::Debug + Send {
+pub trait Upload: fmt::Debug + Send + Sync {
     /// How many bytes the upload has, in bytes.
     fn size(&self) -> u64;
 

@@ -64,7 +64,7 @@ fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-async fn collect(content: Content) -> Result<Bytes, Error> {
+pub(crate) async fn collect(content: Content) -> Result<Bytes, Error> {
     match content {
         Content::Bytes(bytes) => Ok(bytes),
         Content::File(range) => read_file(range).await,

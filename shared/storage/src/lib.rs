@@ -14,7 +14,10 @@ mod driver;
 mod driver_ext;
 mod error;
 mod key;
+mod memory;
 mod signer;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 
 pub use content::{ByteStream, Content, FileRange};
 pub use driver::{
@@ -24,4 +27,5 @@ pub use driver::{
 pub use driver_ext::DriverExt;
 pub use error::Error;
 pub use key::Key;
+pub use memory::MemoryDriver;
 pub use signer::UrlSigner;

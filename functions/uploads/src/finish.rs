@@ -1,0 +1,63 @@
+//! end-6: the last bytes, if any, and the digest of all of them.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+use roadstead_api::extract::{Name, Query, UploadId};
+use roadstead_api::{Api, Error, UploadState, Urls, detached, response};
+use roadstead_oci::{Digest, ErrorCode, RepositoryName};
+
+use crate::begin::stream;
+use crate::chunk::{check_length, check_order};
+use crate::content_range::ChunkRange;
+
+/// Ends the upload with a blob.
+pub(crate) async fn finish(
+    State(api): State<Api>,
+    Name(name): Name,
+    UploadId(id): UploadId,
+    query: Query,
+    urls: Urls,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Error> {
+    let state = UploadState::verify(query.get("_state"), &api.options.secret, &name, &id)?;
+    let digest = query.digest("digest")?;
+    let digest = digest.ok_or_else(|| Error::new(ErrorCode::DigestInvalid, "digest missing"))?;
+    let range = ChunkRange::of(&headers)?;
+    let created = response::created(&urls.blob(&name, &digest), &digest);
+    detached(async move {
+        let mut upload = match api.registry.repository(&name).uploads().open(&id).await {
+            Err(roadstead_registry::Error::UploadUnknown) => {
+                return finished_before(&api, &name, &digest).await;
+            }
+            upload => upload?,
+        };
+        check_order(&upload, &state, range, &api, &urls)?;
+        let before = upload.size();
+        let appended = upload.append(stream(body), Some(digest.algorithm())).await;
+        let appended = appended.map_err(Error::from);
+        let appended = appended.and_then(|()| check_length(range, upload.size() - before));
+        if let Err(error) = appended {
+            upload.checkpoint().await?;
+            return Err(error);
+        }
+        Ok(upload.finish(&digest).await?)
+    })
+    .await?;
+    Ok(created)
+}
+
+/// The upload is not there: finished already by a request whose answer was lost, if its state
+/// is genuine and the repository has the blob. Saying so again lets the client go on.
+async fn finished_before(api: &Api, name: &RepositoryName, digest: &Digest) -> Result<(), Error> {
+    let stat = api.registry.repository(name).blobs().stat(digest).await;
+    match stat {
+        Ok(_) => Ok(()),
+        Err(roadstead_registry::Error::BlobUnknown(_)) => {
+            Err(roadstead_registry::Error::UploadUnknown.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,69 @@
+//! Where an upload goes on, and how far it is: the headers of every answer about one.
+
+use http::header::{CONTENT_LENGTH, LOCATION, RANGE};
+use http::{HeaderMap, HeaderName};
+use roadstead_api::response::value;
+use roadstead_api::{Api, Error, UploadState, Urls};
+use roadstead_metadata::UploadSession;
+use roadstead_oci::ErrorCode;
+
+pub(crate) const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+/// The least bytes of a chunk that is worth a request: a hint for clients that choose, smaller
+/// chunks are taken as well.
+const CHUNK_MIN: u64 = 1024 * 1024;
+
+/// An upload at some number of bytes.
+pub(crate) struct Progress {
+    session: UploadSession,
+    size: u64,
+}
+
+impl Progress {
+    pub(crate) fn of(session: &UploadSession, size: u64) -> Self {
+        Self {
+            session: session.clone(),
+            size,
+        }
+    }
+
+    /// `Location` with a fresh state, `Range` (which is `0-0` for one byte and for none) and
+    /// Distribution's `Docker-Upload-UUID`.
+    pub(crate) fn headers(&self, api: &Api, urls: &Urls) -> HeaderMap {
+        let UploadSession {
+            repository,
+            id,
+            started_at,
+        } = &self.session;
+        let state = UploadState::new(repository, id, self.size, *started_at);
+        let state = state.sign(&api.options.secret);
+        let last = self.size.saturating_sub(1);
+        let mut headers = HeaderMap::with_capacity(5);
+        headers.insert(LOCATION, value(&urls.upload(repository, id, &state)));
+        headers.insert(RANGE, value(&format!("0-{last}")));
+        headers.insert(UPLOAD_UUID, value(id));
+        headers
+    }
+
+    /// The headers of an answer with a status that has a body, which is empty.
+    pub(crate) fn headers_of_empty(&self, api: &Api, urls: &Urls) -> HeaderMap {
+        let mut headers = self.headers(api, urls);
+        headers.insert(CONTENT_LENGTH, value("0"));
+        headers.insert(CHUNK_MIN_LENGTH, CHUNK_MIN.into());
+        headers
+    }
+
+    /// 416 for bytes that do not go on where the upload is, with all that lets the client go on
+    /// there.
+    pub(crate) fn out_of_order(&self, api: &Api, urls: &Urls) -> Error {
+        let detail = format!("the upload has {} bytes", self.size);
+        let mut error = Error::new(ErrorCode::RangeInvalid, detail);
+        for (name, value) in self.headers(api, urls) {
+            if let Some(name) = name {
+                error = error.with_header(name, value);
+            }
+        }
+        error
+    }
+}

@@ -1,0 +1,132 @@
+//! What surrounds every route group: folding the path before it, writing down errors after it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use roadstead_oci::ErrorCode;
+use serde_json::json;
+use tower::ServiceExt;
+
+use crate::connection::RequestId;
+use crate::error::{Entries, Error};
+use crate::fold::fold;
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// `routes` as a whole registry or a group of it: repository names may have slashes, every
+/// error is the specification's JSON, and `headers` stand on every answer.
+pub fn edge(routes: Router, prefix: &str, headers: HeaderMap) -> Router {
+    let edge = Arc::new(Edge {
+        routes,
+        prefix: prefix.to_owned(),
+        headers,
+    });
+    Router::new().fallback_service(tower::service_fn(move |request| {
+        let edge = Arc::clone(&edge);
+        async move { Ok::<_, Infallible>(edge.answer(request).await) }
+    }))
+}
+
+struct Edge {
+    routes: Router,
+    prefix: String,
+    headers: HeaderMap,
+}
+
+impl Edge {
+    async fn answer(&self, mut request: Request) -> Response {
+        let method = request.method().clone();
+        let id = request.extensions().get::<RequestId>().copied();
+        let response = match folded(request.uri(), &self.prefix) {
+            Folded::Same => self.route(request).await,
+            Folded::To(uri) => {
+                *request.uri_mut() = uri;
+                self.route(request).await
+            }
+            Folded::Outside => Error::no_route().into_response(),
+        };
+        let mut response = written_down(explained(response, &method), id);
+        response
+            .headers_mut()
+            .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        response.headers_mut().extend(self.headers.clone());
+        response
+    }
+
+    async fn route(&self, request: Request) -> Response {
+        let Ok(response) = self.routes.clone().oneshot(request).await;
+        response
+    }
+}
+
+enum Folded {
+    Same,
+    To(Uri),
+    Outside,
+}
+
+fn folded(uri: &Uri, prefix: &str) -> Folded {
+    let Some(path) = fold(uri.path(), prefix) else {
+        return Folded::Outside;
+    };
+    if path == uri.path() {
+        return Folded::Same;
+    }
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    match format!("{path}{query}").try_into() {
+        Ok(path_and_query) => parts.path_and_query = Some(path_and_query),
+        Err(_) => return Folded::Outside,
+    }
+    Uri::from_parts(parts).map_or(Folded::Outside, Folded::To)
+}
+
+/// The router's own refusals in the words of the specification.
+fn explained(response: Response, method: &Method) -> Response {
+    let is_ours = response.extensions().get::<Entries>().is_some();
+    match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED if !is_ours => not_allowed(response, method),
+        StatusCode::NOT_FOUND if !is_ours => Error::no_route().into_response(),
+        _ => response,
+    }
+}
+
+/// 405 with `Allow`, as the router found it; `OPTIONS` is a question for just that.
+fn not_allowed(refusal: Response, method: &Method) -> Response {
+    let mut response = match *method {
+        Method::OPTIONS => StatusCode::OK.into_response(),
+        _ => Error::new(ErrorCode::Unsupported, json!(null)).into_response(),
+    };
+    if let Some(allow) = refusal.headers().get(ALLOW) {
+        response.headers_mut().insert(ALLOW, allow.clone());
+    }
+    response
+}
+
+/// The body of an error; for a failure of ours it names the request and nothing else.
+fn written_down(mut response: Response, id: Option<RequestId>) -> Response {
+    let Some(Entries(mut entries)) = response.extensions_mut().remove::<Entries>() else {
+        return response;
+    };
+    if let (true, Some(id)) = (response.status().is_server_error(), id) {
+        let id = id.to_string();
+        entries = entries
+            .into_iter()
+            .map(|entry| entry.of_request(&id))
+            .collect();
+    }
+    let body = format!("{}\n", json!({ "errors": entries }));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    *response.body_mut() = Body::from(body);
+    response
+}

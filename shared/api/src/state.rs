@@ -1,0 +1,40 @@
+//! What the handlers of every route group share.
+
+use std::sync::Arc;
+
+use roadstead_registry::Registry;
+
+use crate::upload_state::Secret;
+use crate::urls::UrlOptions;
+
+/// A registry and how it appears over HTTP. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// The registry.
+    pub registry: Registry,
+    /// How it appears.
+    pub options: Arc<ApiOptions>,
+}
+
+/// How a registry appears over HTTP.
+#[derive(Debug)]
+pub struct ApiOptions {
+    /// How the URLs in answers are built.
+    pub urls: UrlOptions,
+    /// Signs the state that clients carry between the requests of an upload.
+    pub secret: Secret,
+    /// The largest page of the catalog; a larger `n` gets this many.
+    pub max_catalog_entries: usize,
+    /// The largest page of tags that was asked for by `n`.
+    pub max_tags: usize,
+}
+
+impl Api {
+    /// `registry` with `options`.
+    pub fn new(registry: Registry, options: ApiOptions) -> Self {
+        Self {
+            registry,
+            options: Arc::new(options),
+        }
+    }
+}

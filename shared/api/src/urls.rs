@@ -1,0 +1,197 @@
+//! The URLs in answers: `Location` and `Link`.
+
+use axum::extract::FromRequestParts;
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
+use http::request::Parts;
+use roadstead_oci::{Digest, RepositoryName};
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::state::Api;
+
+/// How the URLs in answers are built: Distribution's `http.host`, `http.relativeurls` and
+/// `http.prefix`.
+#[derive(Clone, Debug)]
+pub struct UrlOptions {
+    /// Scheme and host of all URLs, without a slash at the end; `None` to tell them from the
+    /// request.
+    pub host: Option<String>,
+    /// Paths only.
+    pub relative: bool,
+    /// What precedes `v2/` in every path; begins and ends with a slash.
+    pub prefix: String,
+}
+
+/// The base of the URLs in the answer to one request: as its client sees the registry.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    origin: String,
+    prefix: String,
+}
+
+impl Urls {
+    /// Where a blob is pulled from.
+    pub fn blob(&self, name: &RepositoryName, digest: &Digest) -> String {
+        self.absolute(&format!("{name}/blobs/{digest}"))
+    }
+
+    /// Where a manifest is pulled from.
+    pub fn manifest(&self, name: &RepositoryName, digest: &Digest) -> String {
+        self.absolute(&format!("{name}/manifests/{digest}"))
+    }
+
+    /// Where an upload goes on.
+    pub fn upload(&self, name: &RepositoryName, id: &str, state: &str) -> String {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("_state", state)
+            .finish();
+        self.absolute(&format!("{name}/blobs/uploads/{id}?{query}"))
+    }
+
+    /// The value of a `Link` to the next page of `path`, which is below `v2/` (RFC 8288).
+    pub fn next_page(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(query)
+            .finish();
+        format!("<{}v2/{path}?{query}>; rel=\"next\"", self.prefix)
+    }
+
+    fn absolute(&self, path: &str) -> String {
+        format!("{}{}v2/{path}", self.origin, self.prefix)
+    }
+}
+
+impl FromRequestParts<Api> for Urls {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
+        let options = &api.options.urls;
+        let origin = match &options.host {
+            Some(host) => host.clone(),
+            None if options.relative => String::new(),
+            None => origin(parts),
+        };
+        Ok(Self {
+            origin,
+            prefix: options.prefix.clone(),
+        })
+    }
+}
+
+/// Scheme and host as the client wrote them, as far as proxies tell; empty when the request
+/// names no host.
+fn origin(parts: &Parts) -> String {
+    const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    let connection = parts.extensions.get::<Connection>();
+    let secure = connection.is_some_and(|connection| connection.secure);
+    let headers = &parts.headers;
+    let (proto, host) = match header(headers, &FORWARDED) {
+        Some(forwarded) => (parameter(forwarded, "proto"), parameter(forwarded, "host")),
+        None => (first(headers, &PROTO), first(headers, &FORWARDED_HOST)),
+    };
+    let proto = proto.map(|proto| proto.to_ascii_lowercase());
+    let scheme = match proto.as_deref() {
+        Some(scheme @ ("http" | "https")) => scheme,
+        _ if secure => "https",
+        _ => "http",
+    };
+    let authority = parts.uri.authority().map(|authority| authority.as_str());
+    let own = header(headers, &HOST).or(authority);
+    match host
+        .filter(|host| is_host(host))
+        .or(own.filter(|host| is_host(host)))
+    {
+        Some(host) => format!("{scheme}://{host}"),
+        None => String::new(),
+    }
+}
+
+/// A parameter of the first element of `Forwarded` (RFC 7239, section 4).
+fn parameter<'a>(forwarded: &'a str, wanted: &str) -> Option<&'a str> {
+    let element = forwarded.split(',').next()?;
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case(wanted).then_some(value)
+    })
+}
+
+/// The first element of a comma-separated header.
+fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    header(headers, name)?.split(',').next().map(str::trim)
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Whether a text can be the host of a URL: anything else could redirect a client elsewhere.
+fn is_host(host: &str) -> bool {
+    let allowed =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    !host.is_empty() && host.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn origin_of(headers: &[(&str, &str)]) -> String {
+        let mut request = Request::builder().uri("/v2/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        origin(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn the_origin_is_what_the_nearest_proxy_to_the_client_saw() {
+        for (headers, expected) in [
+            (&[("host", "r:5000")][..], "http://r:5000"),
+            (
+                &[("host", "r"), ("x-forwarded-proto", "https")],
+                "https://r",
+            ),
+            (
+                &[("host", "r"), ("x-forwarded-proto", "https,http")],
+                "https://r",
+            ),
+            (
+                &[("host", "r"), ("x-forwarded-proto", "javascript")],
+                "http://r",
+            ),
+            (
+                &[("host", "r"), ("x-forwarded-host", "e.org, r")],
+                "http://e.org",
+            ),
+            (
+                &[("host", "r"), ("x-forwarded-host", "e.org/@evil")],
+                "http://r",
+            ),
+            (
+                &[
+                    ("host", "r"),
+                    ("forwarded", "for=1.2.3.4;proto=https;host=e.org, host=x"),
+                ],
+                "https://e.org",
+            ),
+            (
+                &[("host", "r"), ("forwarded", "host=\"[::1]:5000\"")],
+                "http://[::1]:5000",
+            ),
+            (
+                &[
+                    ("host", "r"),
+                    ("forwarded", "broken"),
+                    ("x-forwarded-host", "e.org"),
+                ],
+                "http://r",
+            ),
+            (&[], ""),
+        ] {
+            assert_eq!(origin_of(headers), expected, "{headers:?}");
+        }
+    }
+}

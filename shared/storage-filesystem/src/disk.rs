@@ -1,0 +1,143 @@
+//! The directory tree that all operations work on.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use roadstead_storage::{Error, Key};
+use tokio::sync::Semaphore;
+
+use crate::cached::Cached;
+use crate::config::Sync;
+use crate::directory::Directory;
+use crate::durable::Durable;
+use crate::error;
+use crate::listing::Listings;
+use crate::temporary;
+use crate::upload::Claims;
+
+/// A root directory and what is known about it. Its methods block.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    root: PathBuf,
+    sync: Sync,
+    durable: Durable,
+    pub(crate) cached: Cached,
+    pub(crate) listings: Listings,
+    pub(crate) claims: Claims,
+}
+
+impl Disk {
+    pub(crate) fn new(root: PathBuf, sync: Sync) -> Self {
+        Self {
+            root,
+            sync,
+            durable: Durable::default(),
+            cached: Cached::detect(),
+            listings: Listings::default(),
+            claims: Claims::default(),
+        }
+    }
+
+    /// Where `key` lies.
+    ///
+    /// Always from the path of the root, never from an open descriptor of it: a root that is
+    /// mounted, replaced or made anew while the process runs is then found.
+    pub(crate) fn path(&self, key: &Key) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    /// The directory and the name in it where content of `key` is to be put.
+    pub(crate) fn target<'k>(&self, key: &'k Key) -> Result<(PathBuf, &'k str), Error> {
+        let (parent, name) = split(key);
+        if name.is_empty() || temporary::is_temporary(name) {
+            return Err(Error::InvalidKey(key.to_string()));
+        }
+        Ok((self.root.join(parent), name))
+    }
+
+    /// The directory and the name in it where `key` may lie; none for the root.
+    pub(crate) fn source<'k>(&self, key: &'k Key) -> Option<(PathBuf, &'k str)> {
+        let (parent, name) = split(key);
+        (!name.is_empty()).then(|| (self.root.join(parent), name))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether bytes are to be forced to the disk.
+    pub(crate) fn syncs(&self) -> bool {
+        self.sync == Sync::Always
+    }
+
+    /// Makes the content of `file` durable, if it is to be.
+    pub(crate) fn sync_file(&self, file: &File) -> io::Result<()> {
+        if self.syncs() {
+            return file.sync_all();
+        }
+        Ok(())
+    }
+
+    /// Makes the entries of `touched` durable, and all that lead there, if they are to be.
+    pub(crate) fn settle(&self, touched: &[&Directory]) -> io::Result<()> {
+        if self.syncs() {
+            return self.durable.settle(&self.root, touched);
+        }
+        Ok(())
+    }
+}
+
+fn split(key: &Key) -> (&str, &str) {
+    let key = key.as_str();
+    key.rsplit_once('/').unwrap_or(("", key))
+}
+
+/// Where blocking happens: a bounded number of threads that are not the runtime's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Threads {
+    disk: Arc<Disk>,
+    permits: Arc<Semaphore>,
+}
+
+impl Threads {
+    pub(crate) fn new(disk: Disk, at_most: usize) -> Self {
+        Self {
+            disk: Arc::new(disk),
+            permits: Arc::new(Semaphore::new(at_most)),
+        }
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Runs `work` where it may block. Dropping the future does not stop work that has begun; it
+    /// keeps its place among the threads until it ends.
+    pub(crate) async fn run<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Arc<Disk>) -> Result<T, Error> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|closed| Error::Unavailable(closed.into()))?;
+        let disk = Arc::clone(&self.disk);
+        let work = move || {
+            let outcome = work(&disk);
+            drop(permit);
+            outcome
+        };
+        let outcome = tokio::task::spawn_blocking(work).await;
+        outcome.map_err(|panic| Error::Unavailable(panic.into()))?
+    }
+}
+
+/// [`Error::NotFound`] for a key that only an unfinished file has.
+pub(crate) fn refuse_temporary(key: &Key) -> Result<(), Error> {
+    let (_, name) = split(key);
+    if temporary::is_temporary(name) {
+        return Err(error::not_found(key));
+    }
+    Ok(())
+}

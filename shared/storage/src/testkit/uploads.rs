@@ -1,0 +1,155 @@
+//! `upload`.
+
+use bytes::Bytes;
+
+use super::{Outcome, Store, assert_fails, get, key, pattern};
+use crate::{DriverExt, Error};
+
+/// Chunks of any size follow each other without a gap, and the size is that of all of them.
+pub async fn an_upload_grows_exactly_at_its_size(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let content = pattern(6_000_000);
+    let mut upload = driver.upload(&key("u/data")).await?;
+    assert_eq!(upload.size(), 0);
+    upload.append(&[]).await?;
+    upload.append(&[Bytes::new(), Bytes::new()]).await?;
+    let mut end = 0;
+    for (step, count) in [(1, 3), (1000, 2000), (300_000, 4), (2_000_000, 1), (0, 1)] {
+        let mut chunks = Vec::new();
+        for _ in 0..count {
+            chunks.push(content.slice(end..end + step));
+            end += step;
+        }
+        upload.append(&chunks).await?;
+        assert_eq!(upload.size(), end as u64);
+    }
+    upload.sync().await?;
+    upload.append(&[content.slice(end..)]).await?;
+    assert_eq!(upload.size(), 6_000_000);
+    upload.commit().await?;
+    assert!(get(&*driver, "u/data").await? == content);
+    Ok(())
+}
+
+/// The key alone leads back to what another process has synced.
+pub async fn an_upload_is_resumed_by_another_driver(store: &dyn Store) -> Outcome {
+    let content = pattern(3_000_000);
+    let mut end = 0;
+    for step in [1, 1_000_000, 0, 70_000, 1_500_000] {
+        let driver = store.driver();
+        let mut upload = driver.upload(&key("u/data")).await?;
+        assert_eq!(upload.size(), end as u64);
+        upload.append(&[content.slice(end..end + step)]).await?;
+        upload.sync().await?;
+        end += step;
+    }
+    let driver = store.driver();
+    let mut upload = driver.upload(&key("u/data")).await?;
+    upload.append(&[content.slice(end..)]).await?;
+    upload.commit().await?;
+    assert!(get(&*driver, "u/data").await? == content);
+    Ok(())
+}
+
+/// Dropping an upload ends nothing.
+pub async fn a_dropped_upload_keeps_its_bytes(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let mut upload = driver.upload(&key("u/data")).await?;
+    upload.append(&[Bytes::from("con")]).await?;
+    upload.sync().await?;
+    drop(upload);
+    let mut upload = driver.upload(&key("u/data")).await?;
+    assert_eq!(upload.size(), 3);
+    upload.append(&[Bytes::from("tent")]).await?;
+    upload.commit().await?;
+    assert_eq!(get(&*driver, "u/data").await?, "content");
+    Ok(())
+}
+
+/// Two at a time would overwrite each other.
+pub async fn an_upload_is_busy_while_another_lives(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let upload = driver.upload(&key("u/data")).await?;
+    assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
+    drop(driver.upload(&key("v/data")).await?);
+    drop(upload);
+    let upload = driver.upload(&key("u/data")).await?;
+    upload.commit().await?;
+    drop(driver.upload(&key("u/data")).await?);
+    Ok(())
+}
+
+/// No bytes are content too.
+pub async fn an_upload_may_be_empty(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    driver.upload(&key("u/data")).await?.commit().await?;
+    assert_eq!(get(&*driver, "u/data").await?, "");
+    Ok(())
+}
+
+/// Cancelling deletes the bytes; the next upload of the key begins anew.
+pub async fn a_cancelled_upload_is_gone(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let mut upload = driver.upload(&key("u/data")).await?;
+    upload.append(&[pattern(100_000)]).await?;
+    upload.sync().await?;
+    upload.cancel().await?;
+    assert_eq!(driver.try_stat(&key("u/data")).await?, None);
+    let upload = driver.upload(&key("u/data")).await?;
+    assert_eq!(upload.size(), 0);
+    Ok(upload.cancel().await?)
+}
+
+/// Deleting what an upload lies in deletes it, also when another driver does it.
+pub async fn a_deleted_upload_is_gone(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let mut upload = driver.upload(&key("u/v/data")).await?;
+    upload.append(&[pattern(100_000)]).await?;
+    upload.sync().await?;
+    drop(upload);
+    store.driver().delete(&key("u/v")).await?;
+    assert_eq!(driver.try_stat(&key("u/v/data")).await?, None);
+    let upload = driver.upload(&key("u/v/data")).await?;
+    assert_eq!(upload.size(), 0);
+    Ok(upload.cancel().await?)
+}
+
+/// The way of every blob: uploaded in one place, kept in another.
+pub async fn a_committed_upload_can_be_renamed(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let content = pattern(200_000);
+    let mut upload = driver.upload(&key("u/data")).await?;
+    upload.append(std::slice::from_ref(&content)).await?;
+    upload.commit().await?;
+    driver.rename(&key("u/data"), &key("blobs/b/data")).await?;
+    assert_eq!(driver.try_stat(&key("u/data")).await?, None);
+    assert!(get(&*driver, "blobs/b/data").await? == content);
+    let upload = driver.upload(&key("u/data")).await?;
+    assert_eq!(upload.size(), 0);
+    Ok(upload.cancel().await?)
+}
+
+/// Uploads of different keys keep to themselves.
+pub async fn many_uploads_can_grow_at_once(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let content = pattern(1_000_000);
+    let upload = |number: usize| {
+        let (driver, content) = (driver.clone(), content.slice(number * 1000..));
+        tokio::spawn(async move {
+            let path = format!("u/{number}/data");
+            let mut upload = driver.upload(&key(&path)).await?;
+            for start in (0..content.len()).step_by(100_000) {
+                let end = content.len().min(start + 100_000);
+                upload.append(&[content.slice(start..end)]).await?;
+            }
+            upload.commit().await?;
+            assert!(get(&*driver, &path).await? == content);
+            Ok::<_, Error>(())
+        })
+    };
+    let uploads: Vec<_> = (0..24).map(upload).collect();
+    for upload in uploads {
+        upload.await??;
+    }
+    Ok(())
+}
