@@ -144,3 +144,55 @@ fn a_store_that_fails_is_the_servers_fault_and_is_not_described() {
     // It goes on serving.
     let _ = registry.get("/v2/").expect(200);
 }
+
+/// A small file system in memory, unmounted at the end.
+struct Tmpfs(std::path::PathBuf);
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.0)
+            .status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_survived() {
+    let store = roadstead_tests::Store::new();
+    std::fs::create_dir(store.root()).unwrap();
+    let root = store.root();
+    let mounted = roadstead_tests::tool::run(
+        roadstead_tests::require!("mount"),
+        [
+            "-t",
+            "tmpfs",
+            "-o",
+            "size=1m",
+            "none",
+            root.to_str().unwrap(),
+        ],
+    );
+    if !mounted.status.success() {
+        roadstead_tests::skip!(
+            "a file system cannot be mounted here: {}",
+            mounted.stderr.trim()
+        );
+    }
+    let _mounted = Tmpfs(root);
+    let registry = Registry::over(roadstead_tests::Implementation::Roadstead, &store);
+    let image = Image::seeded(3);
+    registry.push_image("app", "latest", &image);
+    let content = roadstead_tests::image::noise(4, 4_000_000);
+    let location = registry.begin_upload("app");
+    let answer = registry.finish_upload(&location, &roadstead_tests::sha256(&content), &content);
+    assert!((500..600).contains(&answer.status), "{answer:?}");
+    assert_error_document(&answer);
+    // What was there is still served, and the space comes back.
+    registry.assert_pullable("app", "latest", &image);
+    let location = registry.get(&location).expect(204).location();
+    let _ = registry.delete(&location).expect(204);
+    let another = Image::seeded(5);
+    registry.push_image("app", "another", &another);
+    registry.assert_pullable("app", "another", &another);
+}

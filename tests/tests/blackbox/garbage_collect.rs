@@ -225,6 +225,27 @@ fn the_images_of_a_tagged_index_stay() {
 }
 
 #[test]
+fn a_nested_index_is_marked_once() {
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("app", &image.digest(), &image);
+    let mut level = Image::index(&[&image]);
+    // Walked without a memory, this would take 2^24 visits.
+    for _ in 0..24 {
+        registry.push_image("app", &level.digest(), &level);
+        level = Image::index(&[&level, &level]);
+    }
+    registry.push_image("app", "top", &level);
+    let store = registry.kill();
+    let output = collect(&store, &["--delete-untagged"]);
+    assert!(
+        output.contains("0 blobs and 0 manifests eligible for deletion"),
+        "{output}"
+    );
+    serve(&store).assert_pullable("app", &image.digest(), &image);
+}
+
+#[test]
 fn signatures_stay_with_what_they_sign_and_go_with_it() {
     let registry = Registry::start();
     let (kept, gone) = (Image::seeded(1), Image::seeded(2));

@@ -627,6 +627,21 @@ fn clients_that_say_nothing_more_do_not_keep_others_out() {
 }
 
 #[test]
+fn a_client_that_never_ends_its_head_is_hung_up_on() {
+    let registry = Registry::with(json!({"http": {"readheadertimeout": "200ms"}}));
+    for beginning in ["", "GET /v2/ HTTP/1.1\r\nHost: x\r\nX-"] {
+        let mut connection = registry.connect();
+        connection.send(beginning).unwrap();
+        let said = connection
+            .receive_to_end()
+            .expect("the connection is closed");
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+    }
+    let _ = registry.get("/v2/").expect(200);
+}
+
+#[test]
 fn running_out_of_files_is_not_the_end() {
     let limited = ["sh", "-c", "ulimit -n 64; exec \"$@\"", "sh"];
     let mut registry = setup().launcher(&limited).start();

@@ -3,6 +3,7 @@
 mod architecture;
 mod bodies;
 mod clients;
+mod commands;
 mod crash;
 mod discovery;
 mod distribution_interop;
