@@ -1,7 +1,7 @@
 //! Which blobs a repository has.
 
 use async_trait::async_trait;
-use roadstead_metadata::{Error, LinkStore, Page};
+use roadstead_metadata::{Error, LinkStore, Linked, Page};
 use roadstead_oci::{Digest, RepositoryName};
 
 use crate::layout::{Layout, link, unavailable};
@@ -55,7 +55,7 @@ impl LinkStore for Layout {
         &self,
         repository: &RepositoryName,
         page: Page<'_>,
-    ) -> Result<Vec<Digest>, Error> {
+    ) -> Result<Vec<Linked>, Error> {
         let prefix = paths::layers(repository).map_err(unavailable)?;
         self.linked_digests(&prefix, page).await
     }

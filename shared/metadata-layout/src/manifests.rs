@@ -3,9 +3,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use roadstead_metadata::{Error, ManifestPush, ManifestRecord, ManifestStore, Page, TagStore};
+use roadstead_metadata::{
+    Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, TagStore,
+};
 use roadstead_oci::{Digest, Digester, Manifest, Reference, RepositoryName, Tag, media_type};
-use roadstead_storage::{ListOptions, Write};
+use roadstead_storage::{DriverExt, Key, ListOptions, Write};
 use serde::Deserialize;
 
 use crate::layout::{Layout, file, link, unavailable};
@@ -67,20 +69,34 @@ impl ManifestStore for Layout {
             self.delete(&paths::tag(repository, tag).map_err(unavailable)?)
                 .await?;
         }
-        if let Some(subject) = subject {
-            let edge = paths::referrer(repository, subject, digest).map_err(unavailable)?;
-            self.delete(&edge).await?;
-        }
+        self.delete_edge(repository, digest, subject).await?;
         self.delete(&paths::revision(repository, digest).map_err(unavailable)?)
             .await?;
         Ok(tags)
+    }
+
+    async fn sweep_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<(), Error> {
+        let _turn = self.turn(repository).write().await;
+        self.delete_edge(repository, digest, subject).await?;
+        for tag in self.tags(repository, Page::ALL).await?.unwrap_or_default() {
+            let index = paths::tag_index(repository, &tag, digest).map_err(unavailable)?;
+            self.delete(&index.parent().unwrap_or(index)).await?;
+        }
+        let revision = paths::revision(repository, digest).map_err(unavailable)?;
+        self.delete(&revision).await?;
+        Ok(())
     }
 
     async fn revisions(
         &self,
         repository: &RepositoryName,
         page: Page<'_>,
-    ) -> Result<Vec<Digest>, Error> {
+    ) -> Result<Vec<Linked>, Error> {
         let prefix = paths::revisions(repository).map_err(unavailable)?;
         self.linked_digests(&prefix, page).await
     }
@@ -116,7 +132,6 @@ impl Layout {
 
     /// Whether exactly these bytes are stored: after a crash a file may be there and be empty.
     async fn is_stored(&self, manifest: &ManifestRecord) -> Result<bool, roadstead_storage::Error> {
-        use roadstead_storage::DriverExt;
         let key = paths::blob_data(&manifest.digest)?;
         let stat = self.driver.try_stat(&key).await?;
         if stat.is_none_or(|stat| stat.size != manifest.bytes.len() as u64) {
@@ -127,6 +142,19 @@ impl Layout {
             .try_get(&key, manifest.bytes.len() as u64)
             .await?;
         Ok(stored.is_some_and(|stored| stored == manifest.bytes))
+    }
+
+    async fn delete_edge(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<(), Error> {
+        if let Some(subject) = subject {
+            let edge = paths::referrer(repository, subject, digest).map_err(unavailable)?;
+            self.delete(&edge).await?;
+        }
+        Ok(())
     }
 
     /// The tags whose current digest is `digest`.
@@ -150,9 +178,9 @@ impl Layout {
     /// The digests that have a link below `prefix`, in the order of their names.
     pub(crate) async fn linked_digests(
         &self,
-        prefix: &roadstead_storage::Key,
+        prefix: &Key,
         page: Page<'_>,
-    ) -> Result<Vec<Digest>, Error> {
+    ) -> Result<Vec<Linked>, Error> {
         let mut found = Vec::new();
         let mut after = page
             .after
@@ -166,16 +194,28 @@ impl Layout {
             let Some(last) = names.last() else { break };
             after = Some(last.clone());
             for hex in names {
-                let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else {
-                    continue;
-                };
-                let key = prefix.join(&hex).and_then(|key| key.join("link"));
-                if self.read_link(&key.map_err(unavailable)?).await?.is_some() {
-                    found.push(digest);
-                }
+                found.extend(self.linked_digest(prefix, &hex).await?);
             }
         }
         Ok(found)
+    }
+
+    /// The digest `hex` below `prefix`, if there is a link and not just what is left of one.
+    async fn linked_digest(&self, prefix: &Key, hex: &str) -> Result<Option<Linked>, Error> {
+        let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else {
+            return Ok(None);
+        };
+        let key = prefix.join(hex).and_then(|key| key.join("link"));
+        let link = self
+            .driver
+            .try_stat(&key.map_err(unavailable)?)
+            .await
+            .map_err(unavailable)?;
+        let link = link.filter(|link| link.size > 0);
+        Ok(link.map(|link| Linked {
+            digest,
+            modified: link.modified,
+        }))
     }
 
     /// How many names are listed in one go.

@@ -76,8 +76,8 @@ impl Layout {
         if revisions.is_empty() {
             return Ok(());
         }
-        for digest in &revisions {
-            let edge = self.edge_of(repository, digest).await?;
+        for revision in &revisions {
+            let edge = self.edge_of(repository, &revision.digest).await?;
             self.write_edges(repository, edge.as_slice()).await?;
         }
         self.write(&[file(marker, Bytes::new())]).await

@@ -14,7 +14,7 @@ mod stores;
 
 pub use error::Error;
 pub use record::{
-    HashState, ManifestPush, ManifestRecord, Page, Referrer, ReferrerQuery, Repositories,
+    HashState, Linked, ManifestPush, ManifestRecord, Page, Referrer, ReferrerQuery, Repositories,
     StoredBlob, UploadRemains, UploadSession,
 };
 pub use stores::{

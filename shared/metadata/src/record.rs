@@ -129,6 +129,15 @@ pub struct UploadRemains {
     pub started_at: Option<SystemTime>,
 }
 
+/// A manifest or a blob that is part of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// Its canonical digest.
+    pub digest: Digest,
+    /// When it became, or was made again, part of the repository.
+    pub modified: SystemTime,
+}
+
 /// A blob as maintenance finds it.
 #[derive(Clone, Debug)]
 pub struct StoredBlob {

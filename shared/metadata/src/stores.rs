@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use roadstead_oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
 
 use crate::{
-    Error, HashState, ManifestPush, ManifestRecord, Page, ReferrerQuery, Repositories, StoredBlob,
-    UploadRemains, UploadSession,
+    Error, HashState, Linked, ManifestPush, ManifestRecord, Page, ReferrerQuery, Repositories,
+    StoredBlob, UploadRemains, UploadSession,
 };
 
 /// Manifests of repositories.
@@ -40,13 +40,22 @@ pub trait ManifestStore: Send + Sync {
         subject: Option<&Digest>,
     ) -> Result<Vec<Tag>, Error>;
 
-    /// The canonical digests of the repository's manifests, in order; the page's names are
-    /// digests.
+    /// Removes the manifest with the canonical digest `digest`, for which no tag stands, with
+    /// its edge to `subject` and all that remembers it; tags are left as they are.
+    async fn sweep_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<(), Error>;
+
+    /// The repository's manifests in the order of their canonical digests, which are the page's
+    /// names.
     async fn revisions(
         &self,
         repository: &RepositoryName,
         page: Page<'_>,
-    ) -> Result<Vec<Digest>, Error>;
+    ) -> Result<Vec<Linked>, Error>;
 }
 
 /// Tags of repositories.
@@ -88,12 +97,13 @@ pub trait LinkStore: Send + Sync {
     /// Removes the link, not the blob; `false` when it is not there.
     async fn unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error>;
 
-    /// The canonical digests of the repository's blobs, in order; the page's names are digests.
+    /// The repository's blobs in the order of their canonical digests, which are the page's
+    /// names.
     async fn links(
         &self,
         repository: &RepositoryName,
         page: Page<'_>,
-    ) -> Result<Vec<Digest>, Error>;
+    ) -> Result<Vec<Linked>, Error>;
 }
 
 /// Where the content of blobs lies.

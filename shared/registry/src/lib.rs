@@ -7,20 +7,24 @@
 //! process or in another.
 
 mod blobs;
+mod collect;
 mod error;
 mod ingest;
 mod manifests;
 mod policy;
+mod purge;
 mod referrers;
 mod registry;
 mod tags;
 mod uploads;
 
 pub use blobs::{BlobStat, Blobs, Pull};
+pub use collect::{CollectOptions, Finding, Summary};
 pub use error::Error;
 pub use ingest::TransportError;
 pub use manifests::{MAX_MANIFEST_SIZE, Manifests, NewManifest, Pushed};
 pub use policy::{PlatformPolicy, Policy, UrlPolicy};
+pub use purge::Purged;
 pub use referrers::Referrers;
 pub use registry::{Registry, Repository};
 pub use tags::Tags;

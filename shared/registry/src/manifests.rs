@@ -97,7 +97,23 @@ impl Manifests<'_> {
             referrer,
         };
         parts.metadata.record(&push).await?;
+        self.check_again(&manifest, &canonical).await?;
         Ok(Pushed { digest, subject })
+    }
+
+    /// Garbage collection may have removed a link between the check and the store. It looks at
+    /// manifests once more before it deletes bytes, so what is linked now stays; what is not is
+    /// on its way out, and so is this manifest then.
+    async fn check_again(self, manifest: &Manifest, digest: &Digest) -> Result<(), Error> {
+        let checked = self.check_references(manifest).await;
+        if let Err(Error::ReferencesUnknown(_)) = checked {
+            let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
+            let metadata = &self.0.parts().metadata;
+            metadata
+                .delete_manifest(self.0.name, digest, subject)
+                .await?;
+        }
+        checked
     }
 
     /// Takes a manifest out of the repository, with every tag that points to it.

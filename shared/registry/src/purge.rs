@@ -1,0 +1,56 @@
+//! Purging uploads that nobody will finish.
+
+use std::time::{Duration, SystemTime};
+
+use roadstead_metadata::{Page, Repositories};
+
+use crate::Error;
+use crate::registry::Registry;
+
+/// What a purge has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Uploads that were deleted, or would have been.
+    pub deleted: usize,
+    /// Uploads that could not be.
+    pub errors: usize,
+}
+
+impl Registry {
+    /// Deletes the uploads that were begun, or where that is not known were last written, more
+    /// than `age` ago; also what is left of uploads that were ended half.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when uploads cannot be listed. One that cannot be deleted is
+    /// logged and counted.
+    pub async fn purge_uploads(&self, age: Duration, dry_run: bool) -> Result<Purged, Error> {
+        let metadata = &self.parts().metadata;
+        let oldest = SystemTime::now().checked_sub(age);
+        let oldest = oldest.unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut purged = Purged::default();
+        for repository in metadata.repositories(Repositories::All, Page::ALL).await? {
+            for upload in metadata.uploads(&repository).await? {
+                if upload
+                    .started_at
+                    .is_none_or(|started_at| started_at >= oldest)
+                {
+                    continue;
+                }
+                tracing::info!(repository.name = %repository, upload = %upload.id, dry_run, "purging an upload");
+                if dry_run {
+                    purged.deleted += 1;
+                    continue;
+                }
+                match metadata.end(&repository, &upload.id).await {
+                    Ok(()) => purged.deleted += 1,
+                    Err(error) => {
+                        purged.errors += 1;
+                        tracing::error!(repository.name = %repository, upload = %upload.id, %error, "an upload cannot be purged");
+                    }
+                }
+            }
+        }
+        Ok(purged)
+    }
+}
