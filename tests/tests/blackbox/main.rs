@@ -1,5 +1,7 @@
 //! The black-box tests, in one binary so that they link once. A module per chapter.
 
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
 mod architecture;
 mod bodies;
 mod clients;
