@@ -1,10 +1,14 @@
 //! Bodies of answers: how a part of a file gets onto a connection.
 
+mod file;
+
 use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
 use roadstead_storage::FileRange;
+
+use file::FileBody;
 
 /// A request extension: the front's own, better way to send a part of a file over this
 /// connection, for example `sendfile(2)` on HTTP/1.1 without TLS.
@@ -32,7 +36,9 @@ impl fmt::Debug for FileSender {
 }
 
 /// A body that reads `range` by itself, in bounded memory and without blocking the async threads.
+///
+/// It yields exactly `range.length` bytes or fails: a file that became shorter is an error, never
+/// padding, so that the front cuts the connection.
 pub fn file_body(range: FileRange) -> Body {
-    let _ = range;
-    Body::empty()
+    Body::new(FileBody::new(range))
 }

@@ -18,6 +18,7 @@ mod state;
 mod upload_state;
 mod urls;
 
+pub use connection::{Connection, Peer, RequestId};
 pub use detached::detached;
 pub use edge::edge;
 pub use error::Error;

@@ -1,0 +1,16 @@
+//! All route groups as one router.
+
+use axum::Router;
+use http::HeaderMap;
+use roadstead_api::{Api, edge};
+
+/// The whole registry; `headers` stand on every answer.
+pub fn router(api: &Api, headers: HeaderMap) -> Router {
+    let routes = Router::new()
+        .merge(roadstead_base::router(api.clone()))
+        .merge(roadstead_blobs::router(api.clone()))
+        .merge(roadstead_uploads::router(api.clone()))
+        .merge(roadstead_manifests::router(api.clone()))
+        .merge(roadstead_discovery::router(api.clone()));
+    edge(routes, &api.options.urls.prefix, headers)
+}

@@ -1,0 +1,146 @@
+//! What holds between keys, and what a value alone does not show.
+
+use crate::effective::Effective;
+use crate::http::{Http, Net};
+use crate::middleware::Middleware;
+use crate::storage::{BlobDescriptorCache, Storage};
+use crate::{Configuration, Origin, Problem};
+
+pub(crate) fn check(
+    configuration: &Configuration,
+    effective: &Effective,
+    problems: &mut Vec<Problem>,
+) {
+    let mut rules = Rules {
+        effective,
+        problems,
+    };
+    rules.host(&configuration.http);
+    rules.addr(&configuration.http);
+    rules.old_tls();
+    rules.cache(&configuration.storage);
+    rules.disabled_middleware(&configuration.middleware);
+    rules.validation_switch(configuration);
+}
+
+struct Rules<'a> {
+    effective: &'a Effective,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Rules<'_> {
+    fn warn(&mut self, path: &str, message: &str, suggestion: Option<&str>) {
+        let origin = self
+            .effective
+            .find(path)
+            .map_or(Origin::Default, |leaf| leaf.origin.clone());
+        let problem = Problem::warning(path, &origin, message);
+        self.problems
+            .push(problem.suggest_if_some(suggestion.map(str::to_owned)));
+    }
+
+    fn host(&mut self, http: &Http) {
+        let is_url = |host: &str| {
+            host.split_once("://")
+                .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty())
+        };
+        if http.host.as_deref().is_some_and(|host| !is_url(host)) {
+            self.warn(
+                "http.host",
+                "has no scheme or no host and is ignored",
+                Some("write it as in https://registry.example.com"),
+            );
+        }
+    }
+
+    fn addr(&mut self, http: &Http) {
+        let has_port = |addr: &str| {
+            addr.rsplit_once(':')
+                .is_some_and(|(_, port)| !port.is_empty())
+        };
+        if http.net == Net::Tcp && !http.addr.is_empty() && !has_port(&http.addr) {
+            self.warn(
+                "http.addr",
+                "has no port",
+                Some("write host:port, as in localhost:5000"),
+            );
+        }
+    }
+
+    fn old_tls(&mut self) {
+        let version = self
+            .effective
+            .find("http.tls.minimumtls")
+            .map(|leaf| leaf.shown.as_str());
+        if matches!(version, Some("tls1.0" | "tls1.1")) {
+            self.warn(
+                "http.tls.minimumtls",
+                "not supported since Distribution 3: tls1.2 is the least",
+                Some("use tls1.2"),
+            );
+        }
+    }
+
+    fn cache(&mut self, storage: &Storage) {
+        if storage.cache.blobdescriptor == Some(BlobDescriptorCache::Redis) {
+            self.warn(
+                "storage.cache.blobdescriptor",
+                "the cache in Redis is not built yet: no cache is used",
+                None,
+            );
+        }
+    }
+
+    fn disabled_middleware(&mut self, middleware: &Middleware) {
+        let lists = [
+            (
+                "registry",
+                middleware
+                    .registry
+                    .iter()
+                    .map(|entry| entry.disabled)
+                    .collect::<Vec<_>>(),
+            ),
+            (
+                "repository",
+                middleware
+                    .repository
+                    .iter()
+                    .map(|entry| entry.disabled)
+                    .collect(),
+            ),
+            (
+                "storage",
+                middleware
+                    .storage
+                    .iter()
+                    .map(|entry| entry.disabled)
+                    .collect(),
+            ),
+        ];
+        for (list, entries) in lists {
+            for (index, _) in entries
+                .iter()
+                .enumerate()
+                .filter(|(_, disabled)| **disabled)
+            {
+                let path = format!("middleware.{list}[{index}].disabled");
+                self.warn(
+                    &path,
+                    "this entry is left out; Distribution applies it all the same",
+                    None,
+                );
+            }
+        }
+    }
+
+    fn validation_switch(&mut self, configuration: &Configuration) {
+        if configuration.validation.enabled {
+            self.warn(
+                "validation.enabled",
+                "deprecated",
+                Some("use validation.disabled"),
+            );
+        }
+    }
+}
