@@ -127,13 +127,15 @@ fn an_error_tells_nothing_about_the_inside() {
 
 #[test]
 fn a_store_that_fails_is_the_servers_fault_and_is_not_described() {
-    let registry = Registry::start();
+    let mut registry = Registry::start();
     let image = Image::seeded(2);
     registry.push_image("app", "latest", &image);
     // A directory where a file should be: reading it fails, as on a broken disk.
     let path = registry.store().blob(&image.digest());
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir_all(path.join("in the way")).unwrap();
+    // What it remembers of manifests must not help it.
+    registry.kill_and_restart();
     let answer = registry.get_manifest("app", "latest");
     assert!(
         (500..=503).contains(&answer.status) || answer.status == 404,
