@@ -4,12 +4,22 @@
 //! [`serve::serve`].
 
 pub mod access_log;
+pub mod command;
+pub mod compose;
 mod duration;
 pub mod listen;
 pub mod logs;
 pub mod observe;
+pub mod purge;
 mod redact;
 pub mod request_log;
 pub mod router;
 pub mod serve;
 pub mod shutdown;
+
+/// The runtime that commands run on: a worker a processor.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}

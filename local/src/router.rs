@@ -4,13 +4,13 @@ use axum::Router;
 use http::HeaderMap;
 use roadstead_api::{Api, edge};
 
-/// The whole registry; `headers` stand on every answer.
-pub fn router(api: &Api, headers: HeaderMap) -> Router {
+/// The whole registry, below `prefix`; `headers` stand on every answer.
+pub fn router(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
     let routes = Router::new()
         .merge(roadstead_base::router(api.clone()))
         .merge(roadstead_blobs::router(api.clone()))
         .merge(roadstead_uploads::router(api.clone()))
         .merge(roadstead_manifests::router(api.clone()))
         .merge(roadstead_discovery::router(api.clone()));
-    edge(routes, &api.options.urls.prefix, headers)
+    edge(routes, prefix, headers)
 }

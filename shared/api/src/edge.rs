@@ -7,14 +7,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use roadstead_oci::ErrorCode;
+use serde::Serialize;
 use serde_json::json;
 use tower::ServiceExt;
 
 use crate::connection::RequestId;
-use crate::error::{Entries, Error};
+use crate::error::{Entries, Entry, Error};
 use crate::fold::fold;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -112,6 +113,11 @@ fn not_allowed(refusal: Response, method: &Method) -> Response {
     response
 }
 
+#[derive(Serialize)]
+struct Errors<'a> {
+    errors: &'a [Entry],
+}
+
 /// The body of an error; for a failure of ours it names the request and nothing else.
 fn written_down(mut response: Response, id: Option<RequestId>) -> Response {
     let Some(Entries(mut entries)) = response.extensions_mut().remove::<Entries>() else {
@@ -124,9 +130,11 @@ fn written_down(mut response: Response, id: Option<RequestId>) -> Response {
             .map(|entry| entry.of_request(&id))
             .collect();
     }
-    let body = format!("{}\n", json!({ "errors": entries }));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
+    let errors = serde_json::to_string(&Errors { errors: &entries }).unwrap_or_default();
+    let body = format!("{errors}\n");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, body.len().into());
     *response.body_mut() = Body::from(body);
     response
 }

@@ -88,7 +88,6 @@ impl Sha256 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Algorithm, Digester};
 
     fn bytes(length: usize) -> Vec<u8> {

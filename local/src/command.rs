@@ -1,0 +1,104 @@
+//! The commands of the binary.
+
+mod config;
+mod garbage_collect;
+mod serve;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use roadstead_configuration::{Configuration, Loaded, Source, configuration_path, from_process};
+
+/// Exit code for a configuration, or a start, that fails; a wrong command line is clap's 2.
+const FAILED: u8 = 1;
+
+/// Roadstead, a container registry.
+///
+/// Serves the OCI distribution specification on the configuration and the storage of CNCF
+/// Distribution. Without a command it serves; without a configuration, on a folder of this
+/// machine, for this machine only.
+#[derive(Debug, Parser)]
+#[command(name = "roadstead", version)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the registry.
+    Serve(ConfigurationPath),
+    /// Delete what no manifest references; safe while the registry is running.
+    GarbageCollect(garbage_collect::Arguments),
+    /// Look at a configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+#[derive(Args, Debug, Default)]
+struct ConfigurationPath {
+    /// The configuration, a YAML file; without it the one in REGISTRY_CONFIGURATION_PATH, and
+    /// without that the built-in default.
+    #[arg(value_name = "CONFIG")]
+    path: Option<PathBuf>,
+}
+
+impl CommandLine {
+    /// Runs the command to its end.
+    pub fn run(self) -> ExitCode {
+        match self
+            .command
+            .unwrap_or(Command::Serve(ConfigurationPath::default()))
+        {
+            Command::Serve(configuration) => serve::run(&configuration),
+            Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
+            Command::Config(command) => config::run(command),
+        }
+    }
+}
+
+impl ConfigurationPath {
+    /// Where the configuration is read from.
+    fn source(&self) -> Result<Source, Failure> {
+        let variables = from_process();
+        let path = self
+            .path
+            .as_deref()
+            .or_else(|| configuration_path(&variables).map(Path::new));
+        match path {
+            None => Ok(Source::EmbeddedDefault),
+            Some(path) => Source::read(path).map_err(|error| {
+                Failure(format!("configuration error: {}: {error}", path.display()))
+            }),
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, Failure> {
+        Configuration::load(&self.source()?, from_process()).map_err(|problems| {
+            let lines = problems.iter().map(|problem| format!("\n  {problem}"));
+            let lines: String = lines.collect();
+            Failure(format!("configuration error:{lines}"))
+        })
+    }
+}
+
+/// Why a command ends early, in words for the one who gave it.
+struct Failure(String);
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self(format!("{error:#}"))
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "this is where a command tells its user that it failed"
+)]
+fn ended(outcome: Result<ExitCode, Failure>) -> ExitCode {
+    outcome.unwrap_or_else(|Failure(message)| {
+        eprintln!("{message}");
+        ExitCode::from(FAILED)
+    })
+}

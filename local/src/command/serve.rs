@@ -1,0 +1,117 @@
+//! `roadstead serve`.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use axum::Router;
+use roadstead_configuration::http::Net;
+use roadstead_configuration::log::{Formatter, Level};
+use roadstead_configuration::{Configuration, Loaded};
+use tower::Layer;
+
+use super::{ConfigurationPath, Failure, ended};
+use crate::access_log::AccessLog;
+use crate::listen::Listener;
+use crate::shutdown::Signal;
+use crate::{compose, logs, purge, request_log, router, runtime, serve, shutdown};
+
+pub(super) fn run(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start(configuration))
+}
+
+fn start(configuration: &ConfigurationPath) -> Result<ExitCode, Failure> {
+    let loaded = configuration.load()?;
+    log(&loaded.configuration)?;
+    announce(&loaded);
+    let runtime = runtime().map_err(anyhow::Error::from)?;
+    Ok(runtime.block_on(run_server(&loaded.configuration))?)
+}
+
+/// Sends the log where and how the configuration says.
+pub(super) fn log(configuration: &Configuration) -> anyhow::Result<()> {
+    let log = &configuration.log;
+    let options = logs::Options {
+        level: match log.level {
+            Level::Error => tracing::Level::ERROR,
+            Level::Warn => tracing::Level::WARN,
+            Level::Info => tracing::Level::INFO,
+            Level::Debug => tracing::Level::DEBUG,
+        },
+        formatter: match log.formatter {
+            Formatter::Text => logs::Formatter::Text,
+            Formatter::Json => logs::Formatter::Json,
+            Formatter::Logstash => logs::Formatter::Logstash,
+        },
+        fields: log.fields.clone(),
+        report_caller: log.reportcaller,
+    };
+    logs::init(options).context("the log cannot be set up")
+}
+
+fn announce(loaded: &Loaded) {
+    if let Some(notice) = loaded.default_notice() {
+        tracing::info!("{notice}");
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+async fn run_server(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+    let http = &configuration.http;
+    let registry = compose::registry(configuration)?;
+    let api = compose::api(configuration, registry.clone());
+    let routes = router::router(&api, &http.prefix, compose::headers(http)?);
+    let network = match http.net {
+        Net::Tcp => "tcp",
+        Net::Unix => "unix",
+    };
+    let shutdown = shutdown::requested()?;
+    let listener = Listener::open(network, &http.addr).await?;
+    tracing::info!("listening on {listener}");
+    let purging = purge::spawn(registry, &configuration.storage.maintenance.uploadpurging);
+    let signal = serve_until(listener, routes, configuration, shutdown).await?;
+    purging.abort();
+    Ok(signal)
+}
+
+/// Serves until a signal, and says with which code to exit: 0 after a drain in which every
+/// request finished, as a shell reports the signal where there is no drain, else 1.
+async fn serve_until(
+    listener: Listener,
+    routes: Router,
+    configuration: &Configuration,
+    shutdown: impl Future<Output = Signal>,
+) -> anyhow::Result<ExitCode> {
+    let http = &configuration.http;
+    let options = serve::Options {
+        header_read_timeout: http.readheadertimeout,
+        max_header_bytes: usize::try_from(http.maxheaderbytes).unwrap_or(usize::MAX),
+        h2c: http.h2c.enabled,
+        drain_timeout: Some(http.draintimeout).filter(|timeout| !timeout.is_zero()),
+        ..serve::Options::default()
+    };
+    let is_drained = options.drain_timeout.is_some();
+    let mut received = None;
+    let noted = async { received = Some(shutdown.await) };
+    let service = request_log::layer().layer(routes);
+    let ended = if configuration.log.accesslog.disabled {
+        serve::serve(listener, service, options, noted).await
+    } else {
+        let access_log = AccessLog::stdout()?;
+        let ended = serve::serve(listener, access_log.layer().layer(service), options, noted).await;
+        access_log.flush();
+        ended
+    };
+    Ok(match (is_drained, received) {
+        (true, _) if ended.cut == 0 => ExitCode::SUCCESS,
+        (true, _) => {
+            tracing::error!(
+                "{} connections were cut when the drain time was up",
+                ended.cut
+            );
+            ExitCode::from(super::FAILED)
+        }
+        (false, signal) => ExitCode::from(signal.map_or(super::FAILED, Signal::exit_code)),
+    })
+}
