@@ -1,1 +1,28 @@
 //! Black-box tests of Roadstead: what they share.
+//!
+//! The tests talk to a registry as its users do: they write a configuration file, start the binary,
+//! send bytes over a socket and look at the answer and at the files on disk. They link no crate of the
+//! registry, so nothing here can drift along with a mistake in it.
+//!
+//! - [`Registry`] starts, stops, kills and restarts a registry; [`Implementation`] says which one, so that
+//!   the same requests can go to Roadstead and to Debian's `docker-registry`.
+//! - [`Connection`] and [`Request`] are a small HTTP/1.1 client that sends exactly what it is told to.
+//! - [`Image`] makes images from a seed; [`Digest`](digest) names content.
+//! - [`tool`] runs real clients such as skopeo, and [`skip!`] says aloud when one is missing.
+//!
+//! Nothing waits for a fixed time: [`wait::until`] polls a condition and fails at a deadline.
+
+pub mod client;
+pub mod digest;
+pub mod http2;
+pub mod image;
+pub mod registry;
+pub mod skip;
+pub mod tool;
+pub mod wait;
+mod yaml;
+
+pub use client::{Address, Connection, Request, Response, path_of};
+pub use digest::{sha256, sha512};
+pub use image::Image;
+pub use registry::{Implementation, Registry, Store};

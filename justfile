@@ -1,0 +1,33 @@
+# `just` lists these. Each line is what a person would type; nothing hides here.
+
+# List the recipes
+default:
+    @just --list
+
+# Build the server
+build:
+    cargo build --release -p roadstead
+
+# Every test: installs the clients it needs where it may
+test *filter:
+    tests/run {{filter}}
+
+# What a change has to pass
+ci:
+    .ci/run
+
+# Put the code into its canonical form
+format:
+    cargo fmt --all
+
+# The lints, as the checks run them
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# What the tree depends on
+dependencies:
+    cargo deny check bans licenses sources
+
+# Serve a directory on port 5000, for trying things out
+serve config="registry.yml":
+    cargo run -p roadstead -- serve {{config}}

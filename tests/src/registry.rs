@@ -1,0 +1,703 @@
+//! A registry as a process: start it, talk to it, stop it, kill it, start it again.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{Address, Connection, Request, Response};
+use crate::digest::sha256;
+use crate::image::Image;
+use crate::{tool, wait, yaml};
+
+/// The `http.secret` of every registry here, so that one can finish what another began.
+pub const SECRET: &str = "a secret that all registries of a test share";
+
+/// Which registry to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Implementation {
+    /// The one under test.
+    Roadstead,
+    /// Debian's package `docker-registry`, CNCF Distribution 2.8.
+    Debian,
+}
+
+impl Implementation {
+    /// The program, if it is there. Roadstead always has to be.
+    ///
+    /// # Panics
+    /// When Roadstead has not been built.
+    #[must_use]
+    pub fn program(self) -> Option<PathBuf> {
+        match self {
+            Self::Roadstead => Some(roadstead()),
+            Self::Debian => tool::find("docker-registry"),
+        }
+    }
+}
+
+/// The binary under test: `ROADSTEAD_BIN`, or what cargo built beside the tests.
+fn roadstead() -> PathBuf {
+    let program = std::env::var_os("ROADSTEAD_BIN")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            // target/debug/deps/blackbox-<hash> -> target/debug/roadstead
+            let test = std::env::current_exe().expect("the path of the running test");
+            let profile = test.ancestors().nth(2).expect("cargo's target directory");
+            profile.join("roadstead")
+        });
+    assert!(
+        program.is_file(),
+        "{} is missing: run `cargo build -p roadstead` first",
+        program.display()
+    );
+    program
+}
+
+/// The directory that holds what a registry stores. It outlives the processes that serve it.
+#[derive(Clone)]
+pub struct Store(Arc<TempDir>);
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store {
+    /// An empty store.
+    ///
+    /// # Panics
+    /// When there is no place for temporary files.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(
+            tempfile::tempdir().expect("a temporary directory"),
+        ))
+    }
+
+    /// A place for a test's own files, beside the stored ones.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The driver's root directory.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.0.path().join("registry")
+    }
+
+    /// The directory under which Distribution's layout begins.
+    #[must_use]
+    pub fn layout(&self) -> PathBuf {
+        self.root().join("docker/registry/v2")
+    }
+
+    /// The file that holds a blob.
+    #[must_use]
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let (algorithm, hex) = digest.split_once(':').expect("a digest");
+        self.layout()
+            .join("blobs")
+            .join(algorithm)
+            .join(&hex[..2])
+            .join(hex)
+            .join("data")
+    }
+
+    /// A repository's directory.
+    #[must_use]
+    pub fn repository(&self, name: &str) -> PathBuf {
+        self.layout().join("repositories").join(name)
+    }
+
+    /// Every directory and file in sorted order, relative to the root: `find | sort`.
+    #[must_use]
+    pub fn tree(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        walk(&self.root(), "", &mut found);
+        found.sort();
+        found
+    }
+
+    /// The files of [`Store::tree`] with their content.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let root = self.root();
+        let read = |name: String| {
+            (root.join(&name).is_file()).then(|| (name.clone(), std::fs::read(root.join(name))))
+        };
+        self.tree()
+            .into_iter()
+            .filter_map(read)
+            .map(|(name, content)| (name, content.expect("a stored file can be read")))
+            .collect()
+    }
+}
+
+fn walk(directory: &Path, prefix: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&entry.path(), &format!("{name}/"), found);
+        }
+        found.push(name);
+    }
+}
+
+/// What a registry is started with, when the defaults do not do.
+#[derive(Clone)]
+pub struct Setup {
+    implementation: Implementation,
+    store: Store,
+    overrides: Value,
+    environment: Vec<(String, String)>,
+    launcher: Vec<String>,
+    unix: bool,
+}
+
+impl Setup {
+    /// This registry over an empty store.
+    #[must_use]
+    pub fn new(implementation: Implementation) -> Self {
+        let (environment, launcher) = (Vec::new(), Vec::new());
+        Self {
+            implementation,
+            store: Store::new(),
+            overrides: json!({}),
+            environment,
+            launcher,
+            unix: false,
+        }
+    }
+
+    /// Serve this store.
+    #[must_use]
+    pub fn store(mut self, store: &Store) -> Self {
+        self.store = store.clone();
+        self
+    }
+
+    /// Lay this over the default configuration; `null` removes a key.
+    #[must_use]
+    pub fn config(mut self, overrides: Value) -> Self {
+        yaml_merge_keeping_null(&mut self.overrides, overrides);
+        self
+    }
+
+    /// Set an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Start through another program: its arguments, then the registry's command line.
+    /// The word `{address}` becomes the address at which the test will look for the registry.
+    #[must_use]
+    pub fn launcher(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Listen on a Unix socket instead of a TCP port.
+    #[must_use]
+    pub fn unix(mut self) -> Self {
+        self.unix = true;
+        self
+    }
+
+    /// Writes the configuration file and gives its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn write_config(&self, address: &Address) -> PathBuf {
+        let mut document = json!({
+            "version": 0.1,
+            "log": { "level": "info", "accesslog": { "disabled": true } },
+            "storage": {
+                "filesystem": { "rootdirectory": self.store.root() },
+                "delete": { "enabled": true },
+                "maintenance": { "uploadpurging": { "enabled": false } },
+            },
+            "http": { "secret": SECRET },
+        });
+        let listen = match address {
+            Address::Tcp(address) => json!({"http": {"addr": address.to_string()}}),
+            Address::Unix(path) => json!({"http": {"net": "unix", "addr": path}}),
+        };
+        yaml::merge(&mut document, &listen);
+        yaml::merge(&mut document, &self.overrides);
+        let path = self.store.scratch().join(format!("config-{}.yml", next()));
+        std::fs::write(&path, yaml::render(&document)).expect("the configuration can be written");
+        path
+    }
+
+    /// The command that runs a subcommand of this registry.
+    ///
+    /// # Panics
+    /// When the program is missing.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let program = self
+            .implementation
+            .program()
+            .expect("the registry is installed");
+        let mut words = self.launcher.clone();
+        words.push(program.to_str().expect("a path of text").to_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(arguments);
+        // A test's own environment must not become part of the configuration.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REGISTRY_"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .envs(self.environment.iter().cloned())
+            .env("OTEL_TRACES_EXPORTER", "none");
+        command
+    }
+
+    /// Starts the registry and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    #[track_caller]
+    pub fn start(self) -> Registry {
+        // Another process may take the free port before the registry does; then try another port.
+        let mut said = String::new();
+        for _ in 0..5 {
+            match self.clone().try_start() {
+                Ok(registry) => return registry,
+                Err(stderr) if stderr.to_lowercase().contains("address already in use") => {
+                    said = stderr
+                }
+                Err(stderr) => panic!("the registry does not start:\n{stderr}"),
+            }
+        }
+        panic!("the registry finds no free port:\n{said}");
+    }
+
+    /// Starts the registry and waits until it answers, or gives what it said as it ended.
+    ///
+    /// # Errors
+    /// When the process ends instead of answering.
+    ///
+    /// # Panics
+    /// When it does neither.
+    pub fn try_start(self) -> Result<Registry, String> {
+        let address = if self.unix {
+            Address::Unix(self.store.scratch().join("socket"))
+        } else {
+            free_address()
+        };
+        let config = self.write_config(&address);
+        let mut resolved = self.clone();
+        resolved
+            .launcher
+            .iter_mut()
+            .for_each(|word| *word = word.replace("{address}", &address.host()));
+        let mut command = resolved.command(&["serve", config.to_str().expect("a path of text")]);
+        let (stdout, stderr) = (
+            config.with_extension("stdout"),
+            config.with_extension("stderr"),
+        );
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(File::create(&stdout).expect("a file for standard output"))
+            .stderr(File::create(&stderr).expect("a file for standard error"))
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut process = Process { child, log: stderr };
+        let ended = wait::until("the registry to answer", || {
+            if process.has_ended() {
+                return Some(true);
+            }
+            Request::new(address.clone(), "GET", "/")
+                .try_send()
+                .is_ok()
+                .then_some(false)
+        });
+        if ended || process.has_ended() {
+            return Err(process.said());
+        }
+        Ok(Registry {
+            address,
+            config,
+            process,
+            setup: self,
+        })
+    }
+}
+
+/// Keeps `null`s, which only have a meaning when laid over the defaults.
+fn yaml_merge_keeping_null(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                yaml_merge_keeping_null(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+/// A port that was free a moment ago.
+#[must_use]
+pub fn free_address() -> Address {
+    let listener =
+        TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    Address::Tcp(listener.local_addr().expect("the port it got"))
+}
+
+fn next() -> usize {
+    static COUNTER: AtomicUsize = AtomicUsize::new(0);
+    COUNTER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A running process that ends with its owner.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn has_ended(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("the registry can be waited for")
+            .is_some()
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the registry can be signalled");
+    }
+
+    fn kill(&mut self) {
+        // Already ended is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failing test shows what the registry said"
+    )]
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let said = self.said();
+            let tail = said.lines().rev().take(40).collect::<Vec<_>>();
+            eprintln!("--- the registry said:");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// A running registry.
+pub struct Registry {
+    address: Address,
+    config: PathBuf,
+    process: Process,
+    setup: Setup,
+}
+
+impl Registry {
+    /// Roadstead over an empty store.
+    #[must_use]
+    #[track_caller]
+    pub fn start() -> Self {
+        Setup::new(Implementation::Roadstead).start()
+    }
+
+    /// Roadstead over an empty store, with this laid over the default configuration.
+    #[must_use]
+    #[track_caller]
+    pub fn with(overrides: Value) -> Self {
+        Setup::new(Implementation::Roadstead)
+            .config(overrides)
+            .start()
+    }
+
+    /// This registry over this store.
+    #[must_use]
+    #[track_caller]
+    pub fn over(implementation: Implementation, store: &Store) -> Self {
+        Setup::new(implementation).store(store).start()
+    }
+
+    /// What it stores.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.setup.store
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// `host:port`, as clients name it.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.address.host()
+    }
+
+    /// The path of its configuration file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// What it has written to standard error so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.said()
+    }
+
+    /// What it has written to standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        let path = self.config.with_extension("stdout");
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether the process is still there.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        !self.process.has_ended()
+    }
+
+    /// Kills it without warning, as a power cut would, and serves the same store again on a new port.
+    #[track_caller]
+    pub fn kill_and_restart(&mut self) {
+        self.process.kill();
+        let restarted = self.setup.clone().start();
+        *self = restarted;
+    }
+
+    /// Kills it without warning and leaves the store.
+    #[must_use]
+    pub fn kill(mut self) -> Store {
+        self.process.kill();
+        self.setup.store.clone()
+    }
+
+    /// Asks it to end (SIGTERM), without waiting.
+    pub fn terminate(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn wait(mut self) -> ExitStatus {
+        wait::until("the registry to end", || {
+            self.process
+                .child
+                .try_wait()
+                .expect("the registry can be waited for")
+        })
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    #[track_caller]
+    pub fn connect(&self) -> Connection {
+        self.address
+            .connect()
+            .expect("the registry accepts connections")
+    }
+
+    /// A request to this registry.
+    #[must_use]
+    pub fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(self.address.clone(), method, target)
+    }
+
+    /// Sends a GET request.
+    #[must_use = "an answer that nobody looks at proves nothing"]
+    #[track_caller]
+    pub fn get(&self, target: &str) -> Response {
+        self.request("GET", target).send()
+    }
+
+    /// Sends a HEAD request.
+    #[must_use = "an answer that nobody looks at proves nothing"]
+    #[track_caller]
+    pub fn head(&self, target: &str) -> Response {
+        self.request("HEAD", target).send()
+    }
+
+    /// Sends a DELETE request.
+    #[must_use = "an answer that nobody looks at proves nothing"]
+    #[track_caller]
+    pub fn delete(&self, target: &str) -> Response {
+        self.request("DELETE", target).send()
+    }
+
+    /// Begins an upload and gives its location.
+    #[must_use]
+    #[track_caller]
+    pub fn begin_upload(&self, repository: &str) -> String {
+        self.request("POST", &format!("/v2/{repository}/blobs/uploads/"))
+            .send()
+            .expect(202)
+            .location()
+    }
+
+    /// Appends a chunk to an upload, without `Content-Range`, and gives its next location.
+    #[must_use]
+    #[track_caller]
+    pub fn append(&self, location: &str, chunk: &[u8]) -> String {
+        self.patch(location, chunk).expect(202).location()
+    }
+
+    /// Sends a chunk without `Content-Range`.
+    #[must_use = "an answer that nobody looks at proves nothing"]
+    #[track_caller]
+    pub fn patch(&self, location: &str, chunk: &[u8]) -> Response {
+        let request = self
+            .request("PATCH", location)
+            .header("Content-Type", "application/octet-stream");
+        request.body(chunk).send()
+    }
+
+    /// Closes an upload.
+    #[must_use = "an answer that nobody looks at proves nothing"]
+    #[track_caller]
+    pub fn finish_upload(&self, location: &str, digest: &str, rest: &[u8]) -> Response {
+        let request = self.request("PUT", &with_query(location, &format!("digest={digest}")));
+        request
+            .header("Content-Type", "application/octet-stream")
+            .body(rest)
+            .send()
+    }
+
+    /// Pushes a blob by POST and PUT, and gives its digest.
+    #[track_caller]
+    pub fn push_blob(&self, repository: &str, content: &[u8]) -> String {
+        let digest = sha256(content);
+        let location = self.begin_upload(repository);
+        let _ = self.finish_upload(&location, &digest, content).expect(201);
+        digest
+    }
+
+    /// Pushes a manifest, and gives the answer whatever it is.
+    #[must_use = "an answer that nobody looks at proves nothing"]
+    #[track_caller]
+    pub fn put_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        content: &[u8],
+    ) -> Response {
+        let request = self.request("PUT", &format!("/v2/{repository}/manifests/{reference}"));
+        request
+            .header("Content-Type", media_type)
+            .body(content)
+            .send()
+    }
+
+    /// Pushes an image with its blobs under a tag or its digest.
+    #[track_caller]
+    pub fn push_image(&self, repository: &str, reference: &str, image: &Image) {
+        for blob in image.blobs() {
+            self.push_blob(repository, blob);
+        }
+        let _ = self
+            .put_manifest(repository, reference, image.media_type(), image.manifest())
+            .expect(201);
+    }
+
+    /// Asks for a manifest as clients do, accepting every type they know.
+    #[must_use = "an answer that nobody looks at proves nothing"]
+    #[track_caller]
+    pub fn get_manifest(&self, repository: &str, reference: &str) -> Response {
+        let request = self.request("GET", &format!("/v2/{repository}/manifests/{reference}"));
+        request
+            .header("Accept", crate::image::MANIFEST_TYPES.join(", "))
+            .send()
+    }
+
+    /// Asserts that an image can be pulled whole, byte for byte.
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[track_caller]
+    pub fn assert_pullable(&self, repository: &str, reference: &str, image: &Image) {
+        let manifest = self.get_manifest(repository, reference).expect(200);
+        assert_eq!(manifest.text(), String::from_utf8_lossy(image.manifest()));
+        for blob in image.blobs() {
+            let digest = sha256(blob);
+            let answer = self
+                .get(&format!("/v2/{repository}/blobs/{digest}"))
+                .expect(200);
+            assert!(answer.body == *blob, "{digest} came back changed");
+        }
+    }
+
+    /// The tags of a repository.
+    #[must_use]
+    #[track_caller]
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        let document = self
+            .get(&format!("/v2/{repository}/tags/list"))
+            .expect(200)
+            .json();
+        strings(&document["tags"])
+    }
+
+    /// The repositories of the catalog.
+    #[must_use]
+    #[track_caller]
+    pub fn repositories(&self) -> Vec<String> {
+        strings(&self.get("/v2/_catalog").expect(200).json()["repositories"])
+    }
+}
+
+/// The strings of a JSON list.
+///
+/// # Panics
+/// When it is not a list of strings.
+#[must_use]
+#[track_caller]
+pub fn strings(list: &Value) -> Vec<String> {
+    let list = list
+        .as_array()
+        .unwrap_or_else(|| panic!("{list} is no list"));
+    list.iter()
+        .map(|item| item.as_str().expect("a list of strings").to_owned())
+        .collect()
+}
+
+/// Adds to the query of a location.
+#[must_use]
+pub fn with_query(location: &str, query: &str) -> String {
+    let separator = if location.contains('?') { '&' } else { '?' };
+    format!("{location}{separator}{query}")
+}

@@ -1,0 +1,499 @@
+//! `roadstead garbage-collect`: what it deletes, what it must never delete, and what it prints.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use roadstead_tests::registry::{Setup, free_address};
+use roadstead_tests::tool::{self, Outcome};
+use roadstead_tests::{Image, Implementation, Registry, Store, require, sha256};
+use serde_json::{Value, json};
+
+/// Collect without a grace age: in tests, garbage is only seconds old.
+pub(crate) fn at_once() -> Value {
+    grace("0s")
+}
+
+fn grace(age: &str) -> Value {
+    json!({"storage": {"maintenance": {"garbagecollect": {"graceage": age}}}})
+}
+
+fn collect_with(
+    implementation: Implementation,
+    store: &Store,
+    config: Value,
+    flags: &[&str],
+) -> Outcome {
+    let setup = Setup::new(implementation).store(store).config(config);
+    let config = setup.write_config(&free_address());
+    let arguments = [&["garbage-collect", config.to_str().unwrap()], flags].concat();
+    tool::finish(setup.command(&arguments))
+}
+
+fn collect(store: &Store, flags: &[&str]) -> String {
+    collect_with(Implementation::Roadstead, store, at_once(), flags).success()
+}
+
+fn serve(store: &Store) -> Registry {
+    Registry::over(Implementation::Roadstead, store)
+}
+
+/// Makes a file look as old as the epoch.
+fn backdate(path: &std::path::Path) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
+        .unwrap();
+}
+
+#[test]
+fn what_nothing_refers_to_is_deleted_and_the_rest_stays() {
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("app", "latest", &image);
+    let garbage = registry.push_blob("app", b"garbage");
+    let store = registry.kill();
+    collect(&store, &[]);
+    assert!(!store.blob(&garbage).exists());
+    let registry = serve(&store);
+    registry.assert_pullable("app", "latest", &image);
+    let _ = registry
+        .head(&format!("/v2/app/blobs/{garbage}"))
+        .expect(404);
+}
+
+#[test]
+fn a_deleted_image_gives_its_space_back() {
+    let registry = Registry::start();
+    let (gone, kept) = (Image::seeded(1), Image::seeded(2));
+    registry.push_image("app", "gone", &gone);
+    registry.push_image("app", "kept", &kept);
+    let _ = registry
+        .delete(&format!("/v2/app/manifests/{}", gone.digest()))
+        .expect(202);
+    let store = registry.kill();
+    collect(&store, &[]);
+    for digest in gone
+        .blobs()
+        .iter()
+        .map(|blob| sha256(blob))
+        .chain([gone.digest()])
+    {
+        assert!(!store.blob(&digest).exists(), "{digest}");
+    }
+    serve(&store).assert_pullable("app", "kept", &kept);
+}
+
+#[test]
+fn a_dry_run_tells_and_does_nothing() {
+    let registry = Registry::start();
+    registry.push_image("app", "latest", &Image::seeded(1));
+    let garbage = registry.push_blob("app", b"garbage");
+    let store = registry.kill();
+    let before = store.files();
+    for flag in ["--dry-run", "-d"] {
+        let output = collect(&store, &[flag]);
+        assert!(
+            output.contains(&format!("blob eligible for deletion: {garbage}")),
+            "{output}"
+        );
+        assert!(store.files() == before);
+    }
+}
+
+#[test]
+fn the_output_is_distributions() {
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("team/app", "latest", &image);
+    let garbage = registry.push_blob("team/app", b"garbage");
+    let store = registry.kill();
+    let output = collect(&store, &["--dry-run"]);
+    let lines: Vec<&str> = output.lines().collect();
+    let mut expected = vec![
+        "team/app".to_owned(),
+        format!("team/app: marking manifest {} ", image.digest()),
+    ];
+    expected.extend(
+        image
+            .blobs()
+            .iter()
+            .map(|blob| format!("team/app: marking blob {}", sha256(blob))),
+    );
+    expected.push(String::new());
+    expected.push("4 blobs marked, 1 blobs and 0 manifests eligible for deletion".to_owned());
+    expected.push(format!("blob eligible for deletion: {garbage}"));
+    assert_eq!(lines[..expected.len()], expected, "{output}");
+    let link = format!("team/app: layer link eligible for deletion: {garbage}");
+    assert!(lines[expected.len()..].contains(&&*link), "{output}");
+}
+
+#[test]
+fn a_quiet_run_prints_nothing() {
+    let registry = Registry::start();
+    registry.push_image("app", "latest", &Image::seeded(1));
+    let garbage = registry.push_blob("app", b"garbage");
+    let store = registry.kill();
+    for flag in ["--quiet", "-q"] {
+        assert_eq!(collect(&store, &[flag, "--dry-run"]), "");
+    }
+    assert_eq!(collect(&store, &["--quiet"]), "");
+    assert!(!store.blob(&garbage).exists());
+}
+
+#[test]
+fn it_marks_what_distribution_marks() {
+    require!("docker-registry");
+    let registry = Registry::start();
+    let (one, two, untagged) = (Image::seeded(1), Image::docker(2), Image::seeded(3));
+    registry.push_image("a", "one", &one);
+    registry.push_image("a/b", "two", &two);
+    registry.push_image("a/b", &untagged.digest(), &untagged);
+    // Tagged too: 2.8 deletes untagged images even where a tagged index names them.
+    registry.push_image("a/b", "one", &one);
+    registry.push_image("a/b", "multi", &Image::index(&[&one, &two]));
+    registry.push_blob("a", b"garbage");
+    let store = registry.kill();
+    let facts = |output: String| -> BTreeSet<String> {
+        output
+            .lines()
+            .filter(|line| line.contains("marking") || line.contains("eligible"))
+            // 2.8 has no lines for layer links.
+            .filter(|line| !line.contains("layer link"))
+            .map(|line| line.trim().to_owned())
+            .collect()
+    };
+    for flags in [&["-d"][..], &["-d", "-m"]] {
+        let theirs = collect_with(Implementation::Debian, &store, at_once(), flags).success();
+        assert_eq!(facts(collect(&store, flags)), facts(theirs), "{flags:?}");
+    }
+}
+
+#[test]
+fn untagged_images_go_when_asked_for() {
+    let registry = Registry::start();
+    let (old, new, pinned) = (Image::seeded(1), Image::seeded(2), Image::seeded(3));
+    registry.push_image("app", "latest", &old);
+    registry.push_image("app", "latest", &new);
+    registry.push_image("app", &pinned.digest(), &pinned);
+    let store = registry.kill();
+    collect(&store, &[]);
+    let registry = serve(&store);
+    for image in [&old, &new, &pinned] {
+        registry.assert_pullable("app", &image.digest(), image);
+    }
+    drop(registry);
+    for flag in ["--delete-untagged", "-m"] {
+        let output = collect(&store, &["--dry-run", flag]);
+        assert!(
+            output.contains("8 blobs and 2 manifests eligible for deletion"),
+            "{output}"
+        );
+    }
+    collect(&store, &["--delete-untagged"]);
+    let registry = serve(&store);
+    registry.assert_pullable("app", "latest", &new);
+    for image in [&old, &pinned] {
+        let _ = registry.get_manifest("app", &image.digest()).expect(404);
+        assert!(!store.blob(&image.digest()).exists());
+    }
+    // No trace of the old image is left in the tag's history either.
+    assert!(
+        !store
+            .tree()
+            .iter()
+            .any(|name| name.contains(&old.digest()[7..]))
+    );
+}
+
+#[test]
+fn the_images_of_a_tagged_index_stay() {
+    let registry = Registry::start();
+    let (amd64, arm64, inner) = (Image::seeded(1), Image::seeded(2), Image::seeded(3));
+    for child in [&amd64, &arm64, &inner] {
+        registry.push_image("app", &child.digest(), child);
+    }
+    let nested = Image::index(&[&inner]);
+    registry.push_image("app", &nested.digest(), &nested);
+    let top = Image::index(&[&amd64, &arm64, &nested]);
+    registry.push_image("app", "multi", &top);
+    let store = registry.kill();
+    collect(&store, &["--delete-untagged"]);
+    let registry = serve(&store);
+    registry.assert_pullable("app", "multi", &top);
+    for child in [&amd64, &arm64, &inner, &nested] {
+        registry.assert_pullable("app", &child.digest(), child);
+    }
+}
+
+#[test]
+fn a_nested_index_is_marked_once() {
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("app", &image.digest(), &image);
+    let mut level = Image::index(&[&image]);
+    // Walked without a memory, this would take 2^24 visits.
+    for _ in 0..24 {
+        registry.push_image("app", &level.digest(), &level);
+        level = Image::index(&[&level, &level]);
+    }
+    registry.push_image("app", "top", &level);
+    let store = registry.kill();
+    let output = collect(&store, &["--delete-untagged"]);
+    assert!(
+        output.contains("0 blobs and 0 manifests eligible for deletion"),
+        "{output}"
+    );
+    serve(&store).assert_pullable("app", &image.digest(), &image);
+}
+
+#[test]
+fn signatures_stay_with_what_they_sign_and_go_with_it() {
+    let registry = Registry::start();
+    let (kept, gone) = (Image::seeded(1), Image::seeded(2));
+    registry.push_image("app", "kept", &kept);
+    registry.push_image("app", &gone.digest(), &gone);
+    let refer = |image: &Image, content: &[u8]| {
+        let referrer = Image::referrer(
+            &image.descriptor(),
+            "application/vnd.example.signature",
+            content,
+        );
+        registry.push_image("app", &referrer.digest(), &referrer);
+        referrer
+    };
+    let signature = refer(&kept, b"signature");
+    let countersignature = refer(&signature, b"countersignature");
+    let lost = refer(&gone, b"lost");
+    let store = registry.kill();
+    collect(&store, &["--delete-untagged"]);
+    let registry = serve(&store);
+    for image in [&kept, &signature, &countersignature] {
+        registry.assert_pullable("app", &image.digest(), image);
+    }
+    let listed = registry
+        .get(&format!("/v2/app/referrers/{}", kept.digest()))
+        .expect(200)
+        .text();
+    assert!(listed.contains(&signature.digest()), "{listed}");
+    for image in [&gone, &lost] {
+        let _ = registry.get_manifest("app", &image.digest()).expect(404);
+    }
+    let listed = registry
+        .get(&format!("/v2/app/referrers/{}", gone.digest()))
+        .expect(200)
+        .text();
+    assert!(!listed.contains(&lost.digest()), "{listed}");
+}
+
+#[test]
+fn a_blob_that_another_repository_uses_stays() {
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("one", "latest", &image);
+    registry.push_image("two", "latest", &image);
+    let _ = registry
+        .delete(&format!("/v2/one/manifests/{}", image.digest()))
+        .expect(202);
+    let store = registry.kill();
+    collect(&store, &["--delete-untagged"]);
+    serve(&store).assert_pullable("two", "latest", &image);
+}
+
+#[test]
+fn a_push_in_progress_survives_the_grace_age() {
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    for blob in image.blobs() {
+        registry.push_blob("fresh/app", blob);
+    }
+    let old = registry.push_blob("fresh/app", b"old garbage");
+    let store = registry.kill();
+    for name in store
+        .tree()
+        .iter()
+        .filter(|name| name.contains(&old[7..]) && store.root().join(name).is_file())
+    {
+        backdate(&store.root().join(name));
+    }
+    let _ = collect_with(Implementation::Roadstead, &store, grace("1h"), &[]).success();
+    assert!(
+        !store.blob(&old).exists(),
+        "what is older than the grace age goes"
+    );
+    let registry = serve(&store);
+    let _ = registry
+        .put_manifest("fresh/app", "latest", image.media_type(), image.manifest())
+        .expect(201);
+    registry.assert_pullable("fresh/app", "latest", &image);
+}
+
+#[test]
+fn an_old_blob_that_was_pushed_again_just_now_survives() {
+    // Attack J50: the file is old, but a client has just been told 201 and is about to push the manifest.
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    for blob in image.blobs() {
+        registry.push_blob("app", blob);
+    }
+    let store = registry.store().clone();
+    for name in store
+        .tree()
+        .iter()
+        .filter(|name| store.root().join(name).is_file())
+    {
+        backdate(&store.root().join(name));
+    }
+    for blob in image.blobs() {
+        registry.push_blob("app", blob);
+    }
+    drop(registry);
+    let _ = collect_with(Implementation::Roadstead, &store, grace("1h"), &[]).success();
+    let registry = serve(&store);
+    let _ = registry
+        .put_manifest("app", "latest", image.media_type(), image.manifest())
+        .expect(201);
+    registry.assert_pullable("app", "latest", &image);
+}
+
+#[test]
+fn an_upload_in_progress_can_be_finished_afterwards() {
+    let registry = Registry::start();
+    registry.push_image("app", "latest", &Image::seeded(1));
+    let location = registry.append(&registry.begin_upload("app"), b"first ");
+    let store = registry.kill();
+    collect(&store, &["--delete-untagged"]);
+    let registry = serve(&store);
+    let created = registry
+        .finish_upload(&location, &sha256(b"first second"), b"second")
+        .expect(201);
+    assert_eq!(
+        registry.get(&created.location()).expect(200).body,
+        b"first second"
+    );
+}
+
+#[test]
+fn a_running_registry_notices_what_was_collected() {
+    let config = json!({"storage": {"cache": {"blobdescriptor": "inmemory"}}});
+    let registry = Registry::with(config);
+    let garbage = registry.push_blob("app", b"garbage");
+    registry.push_image("app", "latest", &Image::seeded(1));
+    let _ = registry
+        .head(&format!("/v2/app/blobs/{garbage}"))
+        .expect(200);
+    collect(registry.store(), &[]);
+    // A client that is told 200 here would not push the blob, and leave a broken image.
+    let _ = registry
+        .head(&format!("/v2/app/blobs/{garbage}"))
+        .expect(404);
+    registry.push_blob("app", b"garbage");
+    assert_eq!(
+        registry
+            .get(&format!("/v2/app/blobs/{garbage}"))
+            .expect(200)
+            .body,
+        b"garbage"
+    );
+}
+
+#[test]
+fn pushes_go_on_while_it_runs() {
+    let registry = Registry::start();
+    let store = registry.store().clone();
+    let images: Vec<Image> = (0..12).map(|seed| Image::seeded(300 + seed)).collect();
+    std::thread::scope(|scope| {
+        let pusher = scope.spawn(|| {
+            for (number, image) in images.iter().enumerate() {
+                registry.push_image(&format!("app{}", number % 3), &format!("v{number}"), image);
+            }
+        });
+        while !pusher.is_finished() {
+            let _ = collect_with(Implementation::Roadstead, &store, grace("1h"), &[]).success();
+        }
+    });
+    for (number, image) in images.iter().enumerate() {
+        registry.assert_pullable(&format!("app{}", number % 3), &format!("v{number}"), image);
+    }
+}
+
+#[test]
+fn a_second_run_finds_nothing_more() {
+    let registry = Registry::start();
+    registry.push_image("app", "latest", &Image::seeded(1));
+    registry.push_image("app", "latest", &Image::seeded(2));
+    registry.push_blob("app", b"garbage");
+    let store = registry.kill();
+    collect(&store, &["-m"]);
+    let after = store.files();
+    let output = collect(&store, &["-m"]);
+    assert!(
+        output.contains("4 blobs marked, 0 blobs and 0 manifests eligible for deletion"),
+        "{output}"
+    );
+    assert!(store.files() == after);
+}
+
+#[test]
+fn an_empty_store_is_collected_without_ado() {
+    let store = Store::new();
+    assert!(
+        collect(&store, &[])
+            .contains("0 blobs marked, 0 blobs and 0 manifests eligible for deletion")
+    );
+}
+
+#[test]
+fn a_damaged_manifest_endangers_no_healthy_image() {
+    for damage in [&b""[..], b"{", b"\xff\xff"] {
+        let registry = Registry::start();
+        let (healthy, damaged) = (Image::seeded(1), Image::seeded(2));
+        registry.push_image("a/damaged", "latest", &damaged);
+        registry.push_image("b/healthy", "latest", &healthy);
+        let store = registry.kill();
+        std::fs::write(store.blob(&damaged.digest()), damage).unwrap();
+        // To fail is fine, as long as nothing is lost.
+        let _ = collect_with(Implementation::Roadstead, &store, at_once(), &["-m"]);
+        let registry = serve(&store);
+        registry.assert_pullable("b/healthy", "latest", &healthy);
+        // What the damaged manifest names is still there: pushing the manifest again repairs the image.
+        let _ = registry
+            .put_manifest(
+                "a/damaged",
+                "latest",
+                damaged.media_type(),
+                damaged.manifest(),
+            )
+            .expect(201);
+        registry.assert_pullable("a/damaged", "latest", &damaged);
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_listed_loses_nothing() {
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("app", "latest", &image);
+    let store = registry.kill();
+    // A file where the repositories should be: listing fails, and nothing is marked.
+    let (there, aside) = (
+        store.layout().join("repositories"),
+        store.scratch().join("aside"),
+    );
+    std::fs::rename(&there, &aside).unwrap();
+    std::fs::write(&there, "no directory").unwrap();
+    let outcome = collect_with(Implementation::Roadstead, &store, at_once(), &[]);
+    let _ = outcome.failure();
+    std::fs::remove_file(&there).unwrap();
+    std::fs::rename(&aside, &there).unwrap();
+    serve(&store).assert_pullable("app", "latest", &image);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_an_error() {
+    let setup = Setup::new(Implementation::Roadstead);
+    let outcome = tool::finish(setup.command(&["garbage-collect", "/nowhere/config.yml"]));
+    assert_eq!(outcome.status.code(), Some(1), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("/nowhere/config.yml"),
+        "{outcome:?}"
+    );
+}

@@ -1,0 +1,20 @@
+//! The black-box tests, in one binary so that they link once. A module per chapter.
+
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
+mod architecture;
+mod bodies;
+mod clients;
+mod commands;
+mod crash;
+mod discovery;
+mod distribution_interop;
+mod errors;
+mod garbage_collect;
+mod http;
+mod management;
+mod names_and_paths;
+mod pull;
+mod push;
+mod reads;
+mod uploads;
