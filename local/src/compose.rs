@@ -69,7 +69,7 @@ fn driver(driver: &storage::Driver) -> anyhow::Result<Arc<dyn Driver>> {
         storage::Driver::Filesystem(parameters) => {
             let config = filesystem::Config {
                 root: parameters.rootdirectory.clone().into(),
-                max_threads: size(parameters.maxthreads),
+                max_threads: parameters.threads(),
                 sync: match parameters.fsync {
                     storage::Fsync::Always => filesystem::Sync::Always,
                     storage::Fsync::Never => filesystem::Sync::Never,

@@ -85,7 +85,7 @@ async fn serve_until(
 ) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
     let options = serve::Options {
-        header_read_timeout: http.readheadertimeout,
+        header_read_timeout: Some(http.readheadertimeout),
         max_header_bytes: usize::try_from(http.maxheaderbytes).unwrap_or(usize::MAX),
         h2c: http.h2c.enabled,
         drain_timeout: Some(http.draintimeout).filter(|timeout| !timeout.is_zero()),
