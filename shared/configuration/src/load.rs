@@ -307,7 +307,13 @@ mod tests {
             (Some("client_secret"), 10)
         );
         assert_eq!(azure.copy_status_poll_delay.as_millis(), 100);
-        assert_eq!(structs("version: 0.1\nstorage: s3aws\n").storage.driver.name(), "s3");
+        assert_eq!(
+            structs("version: 0.1\nstorage: s3aws\n")
+                .storage
+                .driver
+                .name(),
+            "s3"
+        );
     }
 
     #[test]

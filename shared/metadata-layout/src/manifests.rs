@@ -50,7 +50,7 @@ impl ManifestStore for Layout {
     }
 
     async fn record(&self, push: &ManifestPush) -> Result<(), Error> {
-        let writes = self.writes(push).await.map_err(unavailable)?;
+        let writes = writes(push).map_err(unavailable)?;
         let _turn = self.turn(&push.repository).read().await;
         self.write(&writes).await?;
         self.cache.insert(push.manifest.clone());
@@ -103,47 +103,6 @@ impl ManifestStore for Layout {
 }
 
 impl Layout {
-    /// All files of a push, in an order in which each only points to what stands before it.
-    async fn writes(&self, push: &ManifestPush) -> Result<Vec<Write>, roadstead_storage::Error> {
-        let name = &push.repository;
-        let manifest = &push.manifest;
-        let mut writes = Vec::new();
-        if !self.is_stored(manifest).await? {
-            writes.push(file(
-                paths::blob_data(&manifest.digest)?,
-                manifest.bytes.clone(),
-            ));
-        }
-        if let Some(referrer) = &push.referrer {
-            let key = paths::referrer(name, &referrer.subject, &manifest.digest)?;
-            writes.push(file(key, crate::referrers::encode(&referrer.descriptor)));
-        }
-        let digest = &manifest.digest;
-        writes.push(link(paths::revision_link(name, digest)?, digest));
-        if let Some(alias) = &push.alias {
-            writes.push(link(paths::revision_link(name, alias)?, digest));
-        }
-        for tag in &push.tags {
-            writes.push(link(paths::tag_index(name, tag, digest)?, digest));
-            writes.push(link(paths::tag_current(name, tag)?, digest));
-        }
-        Ok(writes)
-    }
-
-    /// Whether exactly these bytes are stored: after a crash a file may be there and be empty.
-    async fn is_stored(&self, manifest: &ManifestRecord) -> Result<bool, roadstead_storage::Error> {
-        let key = paths::blob_data(&manifest.digest)?;
-        let stat = self.driver.try_stat(&key).await?;
-        if stat.is_none_or(|stat| stat.size != manifest.bytes.len() as u64) {
-            return Ok(false);
-        }
-        let stored = self
-            .driver
-            .try_get(&key, manifest.bytes.len() as u64)
-            .await?;
-        Ok(stored.is_some_and(|stored| stored == manifest.bytes))
-    }
-
     async fn delete_edge(
         &self,
         repository: &RepositoryName,
@@ -220,6 +179,29 @@ impl Layout {
 
     /// How many names are listed in one go.
     const LIST_AT_ONCE: usize = 1000;
+}
+
+/// All files of a push, in an order in which each only points to what stands before it.
+///
+/// The bytes are written again even where they are there already: a crash may have damaged them,
+/// or whoever wrote them may not have made them durable yet.
+fn writes(push: &ManifestPush) -> Result<Vec<Write>, roadstead_storage::Error> {
+    let name = &push.repository;
+    let digest = &push.manifest.digest;
+    let mut writes = vec![file(paths::blob_data(digest)?, push.manifest.bytes.clone())];
+    if let Some(referrer) = &push.referrer {
+        let key = paths::referrer(name, &referrer.subject, digest)?;
+        writes.push(file(key, crate::referrers::encode(&referrer.descriptor)));
+    }
+    writes.push(link(paths::revision_link(name, digest)?, digest));
+    if let Some(alias) = &push.alias {
+        writes.push(link(paths::revision_link(name, alias)?, digest));
+    }
+    for tag in &push.tags {
+        writes.push(link(paths::tag_index(name, tag, digest)?, digest));
+        writes.push(link(paths::tag_current(name, tag)?, digest));
+    }
+    Ok(writes)
 }
 
 /// The record of stored manifest bytes, or `None` when they are not what the digest says.
