@@ -26,7 +26,10 @@ const TURN: usize = 4 * 1024 * 1024;
 /// What a client may still send after the answer that ended its connection.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
-/// How long it may take for that.
+/// How long to wait for the first of it: a client that sends nothing needs no patience.
+const LINGER_FIRST: Duration = Duration::from_millis(250);
+
+/// How long it may take for all of that.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// What is copied at once where the kernel cannot send from the file.
@@ -63,6 +66,24 @@ pub struct Plain {
 struct Linger {
     read: usize,
     until: Pin<Box<Sleep>>,
+}
+
+impl Linger {
+    fn new() -> Self {
+        Self {
+            read: 0,
+            until: Box::pin(tokio::time::sleep(LINGER_FIRST)),
+        }
+    }
+
+    /// Whether to read on after `length` more bytes.
+    fn goes_on(&mut self, length: usize) -> bool {
+        if self.read == 0 {
+            self.until.set(tokio::time::sleep(LINGER_TIME));
+        }
+        self.read += length;
+        length > 0 && self.read < LINGER_BYTES && !self.until.is_elapsed()
+    }
 }
 
 impl Plain {
@@ -107,28 +128,16 @@ impl Plain {
         Poll::Ready(Ok(written))
     }
 
-    /// Reads and forgets what the client is still sending, up to the end or the limits; done at
-    /// once when it is not sending anything.
+    /// Reads and forgets what the client is still sending, up to its end of the connection or the
+    /// limits.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [const { MaybeUninit::uninit() }; 16 * 1024];
+        let linger = self.lingers.get_or_insert_with(Linger::new);
         loop {
             let mut buffer = ReadBuf::uninit(&mut bytes);
-            let read = Pin::new(&mut self.socket).poll_read(cx, &mut buffer);
-            let linger = match (&read, &mut self.lingers) {
-                (Poll::Pending, None) => return Poll::Ready(()),
-                (_, lingers) => lingers.get_or_insert_with(|| Linger {
-                    read: 0,
-                    until: Box::pin(tokio::time::sleep(LINGER_TIME)),
-                }),
-            };
-            if linger.until.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            let length = buffer.filled().len();
-            linger.read += length;
-            match read {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if length > 0 && linger.read < LINGER_BYTES => {}
+            match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+                Poll::Pending => return linger.until.as_mut().poll(cx),
+                Poll::Ready(Ok(())) if linger.goes_on(buffer.filled().len()) => {}
                 Poll::Ready(_) => return Poll::Ready(()),
             }
         }
