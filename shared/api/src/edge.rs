@@ -43,6 +43,7 @@ struct Edge {
 impl Edge {
     async fn answer(&self, mut request: Request) -> Response {
         let method = request.method().clone();
+        let allowed = allowed_always(request.uri().path(), &method);
         let id = request.extensions().get::<RequestId>().copied();
         let response = match folded(request.uri(), &self.prefix) {
             Folded::Same => self.route(request).await,
@@ -53,6 +54,9 @@ impl Edge {
             Folded::Outside => Error::no_route().into_response(),
         };
         let mut response = written_down(explained(response, &method), id);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().entry(ALLOW).or_insert(allowed);
+        }
         response
             .headers_mut()
             .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
@@ -98,6 +102,16 @@ fn explained(response: Response, method: &Method) -> Response {
         StatusCode::METHOD_NOT_ALLOWED if !is_ours => not_allowed(response, method),
         StatusCode::NOT_FOUND if !is_ours => Error::no_route().into_response(),
         _ => response,
+    }
+}
+
+/// What stays allowed at a path where `refused` is switched off: reading, and where it is only
+/// deletion that is off, pushing manifests.
+fn allowed_always(path: &str, refused: &Method) -> HeaderValue {
+    let is_manifest = path.rsplit('/').nth(1) == Some("manifests");
+    match *refused {
+        Method::DELETE if is_manifest => HeaderValue::from_static("GET,HEAD,PUT"),
+        _ => HeaderValue::from_static("GET,HEAD"),
     }
 }
 
