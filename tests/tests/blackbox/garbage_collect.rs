@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use roadstead_tests::registry::{Setup, free_address};
 use roadstead_tests::tool::{self, Outcome};
-use roadstead_tests::{Image, Implementation, Registry, Store, require, sha256};
+use roadstead_tests::{Image, Implementation, Registry, Store, require, sha256, wait};
 use serde_json::{Value, json};
 
 /// Collect without a grace age: in tests, garbage is only seconds old.
@@ -463,6 +463,69 @@ fn a_second_run_finds_nothing_more() {
         "{output}"
     );
     assert!(store.files() == after);
+}
+
+/// A store with an image to keep, and garbage of so many blobs.
+fn store_with_garbage(blobs: u32) -> (Store, Image) {
+    let registry = Registry::start();
+    let kept = Image::seeded(1);
+    registry.push_image("app", "kept", &kept);
+    for number in 0..blobs {
+        registry.push_blob("app", &number.to_be_bytes());
+    }
+    (registry.kill(), kept)
+}
+
+#[test]
+fn a_run_that_is_killed_harms_nothing_and_the_next_one_ends_it() {
+    let (store, kept) = store_with_garbage(60);
+    let setup = Setup::new(Implementation::Roadstead)
+        .store(&store)
+        .config(at_once());
+    let config = setup.write_config(&free_address());
+    let left = || {
+        std::fs::read_dir(store.layout().join("blobs/sha256"))
+            .unwrap()
+            .flatten()
+    };
+    let blobs = || {
+        left()
+            .flat_map(|folder| std::fs::read_dir(folder.path()).unwrap())
+            .count()
+    };
+    let before = blobs();
+    let mut command = setup.command(&["garbage-collect", config.to_str().unwrap()]);
+    let log = store.scratch().join("log");
+    command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap());
+    let mut child = command.spawn().unwrap();
+    // Killed as soon as something is gone, or when it was faster than this.
+    wait::until("the first deletion", || {
+        (blobs() < before || child.try_wait().unwrap().is_some()).then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    serve(&store).assert_pullable("app", "kept", &kept);
+    collect(&store, &[]);
+    let output = collect(&store, &[]);
+    assert!(
+        output.contains("4 blobs marked, 0 blobs and 0 manifests eligible"),
+        "{output}"
+    );
+    serve(&store).assert_pullable("app", "kept", &kept);
+}
+
+#[test]
+fn two_runs_at_once_do_no_more_than_one() {
+    let (store, kept) = store_with_garbage(30);
+    std::thread::scope(|scope| {
+        let run = || collect(&store, &["--delete-untagged"]);
+        let both = [scope.spawn(run), scope.spawn(run)];
+        both.map(|thread| thread.join().unwrap());
+    });
+    serve(&store).assert_pullable("app", "kept", &kept);
+    assert!(collect(&store, &[]).contains("4 blobs marked, 0 blobs and 0 manifests eligible"));
 }
 
 #[test]
