@@ -78,11 +78,8 @@ impl ConfigurationPath {
     }
 
     fn load(&self) -> Result<Loaded, Failure> {
-        Configuration::load(&self.source()?, from_process()).map_err(|problems| {
-            let lines = problems.iter().map(|problem| format!("\n  {problem}"));
-            let lines: String = lines.collect();
-            Failure(format!("configuration error:{lines}"))
-        })
+        let loaded = Configuration::load(&self.source()?, from_process());
+        loaded.map_err(|problems| Failure(format!("configuration error:\n{problems}")))
     }
 }
 

@@ -1,12 +1,14 @@
 //! What surrounds every route group: folding the path before it, writing down errors after it.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use roadstead_oci::ErrorCode;
@@ -64,9 +66,13 @@ impl Edge {
         response
     }
 
+    /// A handler that panics fails alone, and as an answer.
     async fn route(&self, request: Request) -> Response {
-        let Ok(response) = self.routes.clone().oneshot(request).await;
-        response
+        let routed = AssertUnwindSafe(self.routes.clone().oneshot(request)).catch_unwind();
+        match routed.await {
+            Ok(Ok(response)) => response,
+            Err(_) => Error::new(ErrorCode::Unknown, json!(null)).into_response(),
+        }
     }
 }
 

@@ -648,3 +648,20 @@ fn an_old_upload_is_purged_and_a_young_one_is_not() {
         .finish_upload(&young, &sha256(b"young"), b"")
         .expect(201);
 }
+
+#[test]
+fn a_refusal_arrives_although_the_client_is_still_sending() {
+    let registry = Registry::start();
+    let body = vec![7; 32 * 1024 * 1024];
+    for _ in 0..5 {
+        let mut connection = registry.connect();
+        let head = format!(
+            "PATCH /v2/app/blobs/uploads/none HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        connection.send(head).unwrap();
+        connection.send(&body).unwrap();
+        let answer = connection.receive("PATCH").unwrap();
+        assert_eq!(answer.status, 404, "{answer:?}");
+    }
+}
