@@ -522,7 +522,9 @@ fn two_runs_at_once_do_no_more_than_one() {
     std::thread::scope(|scope| {
         let run = || collect(&store, &["--delete-untagged"]);
         let both = [scope.spawn(run), scope.spawn(run)];
-        both.map(|thread| thread.join().unwrap());
+        for thread in both {
+            thread.join().unwrap();
+        }
     });
     serve(&store).assert_pullable("app", "kept", &kept);
     assert!(collect(&store, &[]).contains("4 blobs marked, 0 blobs and 0 manifests eligible"));
