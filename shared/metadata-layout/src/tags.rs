@@ -21,19 +21,28 @@ impl TagStore for Layout {
         page: Page<'_>,
     ) -> Result<Option<Vec<Tag>>, Error> {
         let prefix = paths::tags(repository).map_err(unavailable)?;
-        let options = ListOptions {
-            after: page.after,
-            limit: page.limit,
-        };
-        let entries = match self.driver.list(&prefix, options).await {
-            Ok(entries) => entries,
-            Err(roadstead_storage::Error::NotFound(_)) => {
-                return Ok(self.has_manifests(repository).await?.then(Vec::new));
+        let mut tags = Vec::new();
+        let mut after = page.after.map(str::to_owned);
+        while tags.len() < page.limit {
+            let limit = page.limit - tags.len();
+            let options = ListOptions {
+                after: after.as_deref(),
+                limit,
+            };
+            let entries = match self.driver.list(&prefix, options).await {
+                Ok(entries) => entries,
+                Err(roadstead_storage::Error::NotFound(_)) => {
+                    return Ok(self.has_manifests(repository).await?.then_some(tags));
+                }
+                Err(error) => return Err(unavailable(error)),
+            };
+            tags.extend(entries.iter().filter_map(|entry| entry.name.parse().ok()));
+            if entries.len() < limit {
+                break;
             }
-            Err(error) => return Err(unavailable(error)),
-        };
-        let tags = entries.iter().filter_map(|entry| entry.name.parse().ok());
-        Ok(Some(tags.collect()))
+            after = entries.last().map(|entry| entry.name.clone());
+        }
+        Ok(Some(tags))
     }
 
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, Error> {

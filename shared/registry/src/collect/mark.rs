@@ -176,9 +176,9 @@ impl Marker<'_> {
             .iter()
             .filter(|digest| is_root(digest, &self.known[digest]));
         let roots: Vec<Digest> = roots.cloned().collect();
-        let mut kept = HashSet::new();
-        for root in roots {
-            self.mark_manifest(&root, &mut kept);
+        let mut kept: HashSet<Digest> = roots.iter().cloned().collect();
+        for root in &roots {
+            self.mark_manifest(root, &mut kept);
         }
         self.mark_referrers(&digests, &mut kept);
         let tags: Vec<Tag> = tags.into_iter().map(|(tag, _)| tag).collect();
@@ -230,37 +230,36 @@ impl Marker<'_> {
         Ok(current)
     }
 
-    /// Marks a manifest of the repository and all below it, and returns the manifests that are
-    /// kept for that. No recursion: an index may be as deep as it likes, and each digest is
-    /// looked at once.
+    /// Marks a manifest of the repository and all below it that is not kept for itself, and
+    /// returns the manifests that are kept for that. No recursion: an index may be as deep as it
+    /// likes, and each manifest is looked at once.
     fn mark_manifest(&mut self, root: &Digest, kept: &mut HashSet<Digest>) -> Vec<Digest> {
-        if !kept.insert(root.clone()) {
-            return Vec::new();
-        }
         let repository = self.repository.clone();
         (self.report)(Finding::ManifestMarked(repository, root.clone()));
         self.marks.marked.insert(root.clone());
-        let mut newly_kept = vec![root.clone()];
-        let mut visited = 0;
-        while let Some(digest) = newly_kept.get(visited).cloned() {
-            visited += 1;
-            let manifest = self
-                .known
-                .get(&digest)
-                .and_then(|known| known.manifest.as_ref());
-            let references = manifest.into_iter().flat_map(Manifest::references);
-            let references: Vec<Digest> = references.map(|(_, part)| part.digest.clone()).collect();
-            for part in references {
-                if self.marks.marked.insert(part.clone()) {
-                    let finding = Finding::BlobMarked(self.repository.clone(), part.clone());
-                    (self.report)(finding);
-                }
+        let mut newly_kept = Vec::new();
+        let mut to_visit = vec![root.clone()];
+        while let Some(digest) = to_visit.pop() {
+            for part in self.references(&digest) {
+                let finding = Finding::BlobMarked(self.repository.clone(), part.clone());
+                (self.report)(finding);
+                self.marks.marked.insert(part.clone());
                 if self.known.contains_key(&part) && kept.insert(part.clone()) {
-                    newly_kept.push(part);
+                    newly_kept.push(part.clone());
+                    to_visit.push(part);
                 }
             }
         }
         newly_kept
+    }
+
+    fn references(&self, digest: &Digest) -> Vec<Digest> {
+        let manifest = self
+            .known
+            .get(digest)
+            .and_then(|known| known.manifest.as_ref());
+        let references = manifest.into_iter().flat_map(Manifest::references);
+        references.map(|(_, part)| part.digest.clone()).collect()
     }
 
     /// Marks what refers to a kept manifest, and what refers to that, and so on.
@@ -277,7 +276,10 @@ impl Marker<'_> {
         let mut to_visit: Vec<Digest> = kept.iter().cloned().collect();
         while let Some(subject) = to_visit.pop() {
             for referrer in by_subject.remove(&subject).unwrap_or_default() {
-                to_visit.extend(self.mark_manifest(&referrer, kept));
+                if kept.insert(referrer.clone()) {
+                    to_visit.extend(self.mark_manifest(&referrer, kept));
+                    to_visit.push(referrer);
+                }
             }
         }
     }
