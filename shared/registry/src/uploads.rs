@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use roadstead_metadata::{HashState, UploadSession};
 use roadstead_oci::{Algorithm, Digest};
-use roadstead_storage::{ByteRange, Content, Key, Upload};
+use roadstead_storage::{ByteRange, Content, DriverExt, Key, Upload};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -116,11 +116,11 @@ impl OpenUpload<'_> {
         also: Option<Algorithm>,
     ) -> Result<(), Error> {
         let hashes = match self.size() {
-            0 => Hashes::new(also),
+            0 => Some(Hashes::new(also)),
             _ => self.hashes_so_far().await?,
         };
         let (hashes, ended) = ingest(self.upload.as_mut(), hashes, body).await?;
-        self.hashes = Some(hashes);
+        self.hashes = hashes;
         ended
     }
 
@@ -146,21 +146,45 @@ impl OpenUpload<'_> {
     /// [`Error::DigestMismatch`] when the bytes are something else; the upload is gone then, as
     /// no further byte could mend it.
     pub async fn finish(mut self, expected: &Digest) -> Result<(), Error> {
-        let (canonical, actual) = self.digests(expected.algorithm()).await?;
-        if actual != *expected {
-            self.cancel().await?;
-            let expected = expected.clone();
-            return Err(Error::DigestMismatch { expected, actual });
+        let known = match self.hashes_so_far().await? {
+            Some(hashes) => hashes.finish_with(expected.algorithm()),
+            None => None,
+        };
+        if let Some((_, actual)) = &known {
+            self.must_be(expected, actual).await?;
         }
+        self.upload.commit().await?;
+        let (canonical, actual) = match known {
+            Some(known) => known,
+            None => self.read_digests(expected.algorithm()).await?,
+        };
+        self.must_be(expected, &actual).await?;
         let metadata = &self.repository.parts().metadata;
         let name = self.repository.name;
-        let size = self.upload.size();
-        self.upload.commit().await?;
-        metadata.adopt(&self.session, &canonical, size).await?;
+        metadata
+            .adopt(&self.session, &canonical, self.size())
+            .await?;
         let alias = (canonical != *expected).then_some(expected);
         metadata.link(name, &canonical, alias).await?;
         metadata.end(name, &self.session.id).await?;
         Ok(())
+    }
+
+    /// Forgets the upload when its bytes are not what they were said to be.
+    async fn must_be(&self, expected: &Digest, actual: &Digest) -> Result<(), Error> {
+        if actual == expected {
+            return Ok(());
+        }
+        let parts = self.repository.parts();
+        parts.driver.try_delete(&self.key()?).await?;
+        parts
+            .metadata
+            .end(self.repository.name, &self.session.id)
+            .await?;
+        Err(Error::DigestMismatch {
+            expected: expected.clone(),
+            actual: actual.clone(),
+        })
     }
 
     /// Ends the upload and forgets its bytes.
@@ -171,30 +195,21 @@ impl OpenUpload<'_> {
         Ok(())
     }
 
-    /// The canonical digest of all bytes, and the one by `algorithm`.
-    async fn digests(&mut self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
-        let hashes = match self.hashes.take() {
-            Some(hashes) => hashes,
-            None => self.hashes_so_far().await?,
-        };
-        let (canonical, other) = hashes.finish();
-        if algorithm == Algorithm::Sha256 {
-            return Ok((canonical.clone(), canonical));
-        }
-        if let Some(other) = other.filter(|other| other.algorithm() == algorithm) {
-            return Ok((canonical, other));
-        }
-        let all = self.read_from(Hashes::new(Some(algorithm)), 0).await?;
-        let (canonical, other) = all.finish();
-        let other = other.unwrap_or_else(|| canonical.clone());
-        Ok((canonical, other))
+    /// The canonical digest of the committed bytes, and the one by `algorithm`.
+    async fn read_digests(&self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
+        let hashes = self.read_from(Hashes::new(Some(algorithm)), 0).await?;
+        let lost = || Error::Unavailable("the bytes of the upload cannot be read again".into());
+        hashes
+            .and_then(|hashes| hashes.finish_with(algorithm))
+            .ok_or_else(lost)
     }
 
     /// The digests of what earlier requests sent: from the last state that was kept on, reading
-    /// only what came after it.
-    async fn hashes_so_far(&mut self) -> Result<Hashes, Error> {
+    /// only what came after it. `None` when the driver cannot read the bytes of an upload; they
+    /// are read when they are committed then.
+    async fn hashes_so_far(&mut self) -> Result<Option<Hashes>, Error> {
         if let Some(hashes) = self.hashes.take() {
-            return Ok(hashes);
+            return Ok(Some(hashes));
         }
         let metadata = &self.repository.parts().metadata;
         let kept = metadata.hash_state(&self.session, self.size()).await?;
@@ -203,11 +218,12 @@ impl OpenUpload<'_> {
         self.read_from(hashes, offset).await
     }
 
-    async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {
+    /// Adds the stored bytes from `offset` on; `None` when they cannot be read.
+    async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Option<Hashes>, Error> {
         /// How many bytes are read in one go.
         const STEP: u64 = 4 * 1024 * 1024;
-        let parts = self.repository.parts();
-        let key = Key::new(&parts.metadata.upload_location(&self.session))?;
+        let driver = &self.repository.parts().driver;
+        let key = self.key()?;
         let mut offset = offset;
         while offset < self.size() {
             let length = STEP.min(self.size() - offset);
@@ -215,11 +231,19 @@ impl OpenUpload<'_> {
                 offset,
                 length: Some(length),
             };
-            let object = parts.driver.read(&key, range).await?;
+            let object = match driver.read(&key, range).await {
+                Err(roadstead_storage::Error::NotFound(_)) => return Ok(None),
+                object => object?,
+            };
             hashes = hashed(hashes, object.content).await?;
             offset += length;
         }
-        Ok(hashes)
+        Ok(Some(hashes))
+    }
+
+    fn key(&self) -> Result<Key, Error> {
+        let metadata = &self.repository.parts().metadata;
+        Ok(Key::new(&metadata.upload_location(&self.session))?)
     }
 }
 

@@ -73,8 +73,12 @@ pub async fn an_upload_is_busy_while_another_lives(store: &dyn Store) -> Outcome
     assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
     drop(driver.upload(&key("v/data")).await?);
     drop(upload);
-    let upload = driver.upload(&key("u/data")).await?;
+    let mut upload = driver.upload(&key("u/data")).await?;
     upload.commit().await?;
+    assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
+    driver.rename(&key("u/data"), &key("b")).await?;
+    assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
+    drop(upload);
     drop(driver.upload(&key("u/data")).await?);
     Ok(())
 }
@@ -122,6 +126,7 @@ pub async fn a_committed_upload_can_be_renamed(store: &dyn Store) -> Outcome {
     upload.append(std::slice::from_ref(&content)).await?;
     upload.commit().await?;
     driver.rename(&key("u/data"), &key("blobs/b/data")).await?;
+    drop(upload);
     assert_eq!(driver.try_stat(&key("u/data")).await?, None);
     assert!(get(&*driver, "blobs/b/data").await? == content);
     let upload = driver.upload(&key("u/data")).await?;
