@@ -50,14 +50,9 @@ impl Hashes {
         self.sha256.state()
     }
 
-    /// The canonical digest, and the one by `algorithm` if it was computed.
-    pub(crate) fn finish_with(self, algorithm: Algorithm) -> Option<(Digest, Digest)> {
-        let canonical = self.sha256.finish();
-        if algorithm == Algorithm::Sha256 {
-            return Some((canonical.clone(), canonical));
-        }
-        let other = self.other.map(Digester::finish)?;
-        (other.algorithm() == algorithm).then_some((canonical, other))
+    /// The canonical digest, and the other one.
+    pub(crate) fn finish(self) -> (Digest, Option<Digest>) {
+        (self.sha256.finish(), self.other.map(Digester::finish))
     }
 
     fn update(&mut self, chunks: &[Bytes]) {
@@ -91,13 +86,12 @@ impl Hashes {
 }
 
 /// Appends all of `body` to `upload` and returns the digests over it. When the body breaks off,
-/// what came before is appended all the same and the error returned beside the digests. Without
-/// digests to go on from, none are computed.
+/// what came before is appended all the same and the error returned beside the digests.
 pub(crate) async fn ingest(
     upload: &mut dyn Upload,
-    mut hashes: Option<Hashes>,
+    mut hashes: Hashes,
     body: impl Stream<Item = Result<Bytes, TransportError>> + Send,
-) -> Result<(Option<Hashes>, Result<(), Error>), Error> {
+) -> Result<(Hashes, Result<(), Error>), Error> {
     let mut body = std::pin::pin!(body);
     let mut batch = next_batch(&mut body).await;
     loop {
@@ -105,7 +99,7 @@ pub(crate) async fn ingest(
         if batch.chunks.is_empty() && end.is_some() {
             return Ok((hashes, end.unwrap_or(Ok(()))));
         }
-        let hashing = updated(hashes, batch.chunks.clone());
+        let hashing = hashes.updated(batch.chunks.clone());
         let writing = upload.append(&batch.chunks);
         let receiving = async {
             match end {
@@ -117,13 +111,6 @@ pub(crate) async fn ingest(
         written?;
         hashes = hashed?;
         batch = next;
-    }
-}
-
-async fn updated(hashes: Option<Hashes>, chunks: Vec<Bytes>) -> Result<Option<Hashes>, Error> {
-    match hashes {
-        Some(hashes) => hashes.updated(chunks).await.map(Some),
-        None => Ok(None),
     }
 }
 

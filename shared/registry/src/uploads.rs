@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use roadstead_metadata::{HashState, UploadSession};
 use roadstead_oci::{Algorithm, Digest};
-use roadstead_storage::{ByteRange, Content, DriverExt, Key, Upload};
+use roadstead_storage::{ByteRange, Content, Key, Upload};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -58,7 +58,7 @@ impl<'a> Uploads<'a> {
         parts.policy.permit_write()?;
         let session = self.session(id).await?;
         let key = Key::new(&parts.metadata.upload_location(&session))?;
-        let upload = self.hold(&key).await?;
+        let mut upload = self.hold(&key).await?;
         // The one who had it may have ended it: then there is nothing to go on with.
         if let Err(error) = self.session(id).await {
             upload.cancel().await?;
@@ -115,12 +115,11 @@ impl OpenUpload<'_> {
         body: impl Stream<Item = Result<Bytes, TransportError>> + Send,
         also: Option<Algorithm>,
     ) -> Result<(), Error> {
-        let hashes = match self.size() {
-            0 => Some(Hashes::new(also)),
-            _ => self.hashes_so_far().await?,
-        };
+        let known = self.known_hashes(also).await?;
+        let is_known = known.is_some();
+        let hashes = known.unwrap_or_else(|| Hashes::new(None));
         let (hashes, ended) = ingest(self.upload.as_mut(), hashes, body).await?;
-        self.hashes = hashes;
+        self.hashes = is_known.then_some(hashes);
         ended
     }
 
@@ -146,84 +145,97 @@ impl OpenUpload<'_> {
     /// [`Error::DigestMismatch`] when the bytes are something else; the upload is gone then, as
     /// no further byte could mend it.
     pub async fn finish(mut self, expected: &Digest) -> Result<(), Error> {
-        let known = match self.hashes_so_far().await? {
-            Some(hashes) => hashes.finish_with(expected.algorithm()),
-            None => None,
-        };
-        if let Some((_, actual)) = &known {
-            self.must_be(expected, actual).await?;
+        let algorithm = expected.algorithm();
+        let known = self.known_digests(algorithm).await?;
+        if let Some((_, actual)) = known.as_ref().filter(|(_, actual)| actual != expected) {
+            return self.refuse(expected, actual.clone()).await;
         }
+        let size = self.upload.size();
         self.upload.commit().await?;
         let (canonical, actual) = match known {
-            Some(known) => known,
-            None => self.read_digests(expected.algorithm()).await?,
+            Some(digests) => digests,
+            None => self.stored_digests(algorithm).await?,
         };
-        self.must_be(expected, &actual).await?;
+        if actual != *expected {
+            return self.refuse(expected, actual).await;
+        }
         let metadata = &self.repository.parts().metadata;
         let name = self.repository.name;
-        metadata
-            .adopt(&self.session, &canonical, self.size())
-            .await?;
+        metadata.adopt(&self.session, &canonical, size).await?;
         let alias = (canonical != *expected).then_some(expected);
         metadata.link(name, &canonical, alias).await?;
         metadata.end(name, &self.session.id).await?;
         Ok(())
     }
 
-    /// Forgets the upload when its bytes are not what they were said to be.
-    async fn must_be(&self, expected: &Digest, actual: &Digest) -> Result<(), Error> {
-        if actual == expected {
-            return Ok(());
-        }
-        let parts = self.repository.parts();
-        parts.driver.try_delete(&self.key()?).await?;
-        parts
-            .metadata
-            .end(self.repository.name, &self.session.id)
-            .await?;
-        Err(Error::DigestMismatch {
-            expected: expected.clone(),
-            actual: actual.clone(),
-        })
+    async fn refuse(self, expected: &Digest, actual: Digest) -> Result<(), Error> {
+        self.cancel().await?;
+        let expected = expected.clone();
+        Err(Error::DigestMismatch { expected, actual })
     }
 
     /// Ends the upload and forgets its bytes.
-    pub async fn cancel(self) -> Result<(), Error> {
+    pub async fn cancel(mut self) -> Result<(), Error> {
         self.upload.cancel().await?;
         let metadata = &self.repository.parts().metadata;
         metadata.end(self.repository.name, &self.session.id).await?;
         Ok(())
     }
 
-    /// The canonical digest of the committed bytes, and the one by `algorithm`.
-    async fn read_digests(&self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
-        let hashes = self.read_from(Hashes::new(Some(algorithm)), 0).await?;
-        let lost = || Error::Unavailable("the bytes of the upload cannot be read again".into());
-        hashes
-            .and_then(|hashes| hashes.finish_with(algorithm))
-            .ok_or_else(lost)
+    /// The canonical digest of all bytes and the one by `algorithm`, if they are known without
+    /// reading the bytes again.
+    async fn known_digests(
+        &mut self,
+        algorithm: Algorithm,
+    ) -> Result<Option<(Digest, Digest)>, Error> {
+        let Some(hashes) = self.known_hashes(Some(algorithm)).await? else {
+            return Ok(None);
+        };
+        let (canonical, other) = hashes.finish();
+        let wanted = match algorithm {
+            Algorithm::Sha256 => Some(canonical.clone()),
+            _ => other.filter(|other| other.algorithm() == algorithm),
+        };
+        Ok(wanted.map(|wanted| (canonical, wanted)))
     }
 
-    /// The digests of what earlier requests sent: from the last state that was kept on, reading
-    /// only what came after it. `None` when the driver cannot read the bytes of an upload; they
-    /// are read when they are committed then.
-    async fn hashes_so_far(&mut self) -> Result<Option<Hashes>, Error> {
+    /// The same, from the bytes themselves: they can be read once they are committed.
+    async fn stored_digests(&self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
+        let (hashes, offset) = match algorithm {
+            Algorithm::Sha256 => self.last_state().await?,
+            _ => None,
+        }
+        .unwrap_or_else(|| (Hashes::new(Some(algorithm)), 0));
+        let (canonical, other) = self.read_from(hashes, offset).await?.finish();
+        let wanted = other.unwrap_or_else(|| canonical.clone());
+        Ok((canonical, wanted))
+    }
+
+    /// The digests of the bytes so far, `also` another one when there are none yet; `None` when
+    /// bytes came of which no state was kept.
+    async fn known_hashes(&mut self, also: Option<Algorithm>) -> Result<Option<Hashes>, Error> {
         if let Some(hashes) = self.hashes.take() {
             return Ok(Some(hashes));
         }
-        let metadata = &self.repository.parts().metadata;
-        let kept = metadata.hash_state(&self.session, self.size()).await?;
-        let resumed = kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset)));
-        let (hashes, offset) = resumed.unwrap_or_else(|| (Hashes::new(None), 0));
-        self.read_from(hashes, offset).await
+        let last = self.last_state().await?;
+        Ok(match self.size() {
+            0 => Some(Hashes::new(also)),
+            size => last.and_then(|(hashes, offset)| (offset == size).then_some(hashes)),
+        })
     }
 
-    /// Adds the stored bytes from `offset` on; `None` when they cannot be read.
-    async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Option<Hashes>, Error> {
+    /// The last state that was kept, and of how many bytes it is.
+    async fn last_state(&self) -> Result<Option<(Hashes, u64)>, Error> {
+        let metadata = &self.repository.parts().metadata;
+        let kept = metadata.hash_state(&self.session, self.size()).await?;
+        Ok(kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset))))
+    }
+
+    async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {
         /// How many bytes are read in one go.
         const STEP: u64 = 4 * 1024 * 1024;
-        let driver = &self.repository.parts().driver;
-        let key = self.key()?;
+        let parts = self.repository.parts();
+        let key = Key::new(&parts.metadata.upload_location(&self.session))?;
         let mut offset = offset;
         while offset < self.size() {
             let length = STEP.min(self.size() - offset);
@@ -231,19 +243,11 @@ impl OpenUpload<'_> {
                 offset,
                 length: Some(length),
             };
-            let object = match driver.read(&key, range).await {
-                Err(roadstead_storage::Error::NotFound(_)) => return Ok(None),
-                object => object?,
-            };
+            let object = parts.driver.read(&key, range).await?;
             hashes = hashed(hashes, object.content).await?;
             offset += length;
         }
-        Ok(Some(hashes))
-    }
-
-    fn key(&self) -> Result<Key, Error> {
-        let metadata = &self.repository.parts().metadata;
-        Ok(Key::new(&metadata.upload_location(&self.session))?)
+        Ok(hashes)
     }
 }
 

@@ -101,9 +101,8 @@ impl Upload for FilesystemUpload {
         self.with(Data::commit).await
     }
 
-    async fn cancel(mut self: Box<Self>) -> Result<(), Error> {
-        let data = self.take()?;
-        self.threads.run(move |_| data.cancel()).await
+    async fn cancel(&mut self) -> Result<(), Error> {
+        self.with(Data::cancel).await
     }
 }
 
@@ -195,7 +194,7 @@ impl Data {
         Ok(())
     }
 
-    fn cancel(self) -> Result<(), Error> {
+    fn cancel(&mut self) -> Result<(), Error> {
         let path = self.disk.path(&self.key);
         if !is_at(&self.file, &path) {
             return Ok(());

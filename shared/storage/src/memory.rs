@@ -205,7 +205,7 @@ impl Upload for MemoryUpload {
         Ok(())
     }
 
-    async fn cancel(self: Box<Self>) -> Result<(), Error> {
+    async fn cancel(&mut self) -> Result<(), Error> {
         lock(&self.store).uploads.remove(self.key.as_str());
         Ok(())
     }
