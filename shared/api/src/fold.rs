@@ -13,10 +13,10 @@ use std::borrow::Cow;
 /// `prefix` begins and ends with a slash. Nothing is decoded or judged here: a name that cannot
 /// be is refused by whoever extracts it.
 pub fn fold<'a>(path: &'a str, prefix: &str) -> Option<Cow<'a, str>> {
-    let below = &path[prefix.len().checked_sub(1)?.min(path.len())..];
     if !path.starts_with(prefix) {
         return (path == "/").then_some(Cow::Borrowed(path));
     }
+    let below = path.get(prefix.len().checked_sub(1)?..)?;
     let Some(rest) = below.strip_prefix("/v2/") else {
         return Some(Cow::Borrowed(below));
     };
@@ -91,6 +91,7 @@ mod tests {
             ("/v2/", None),
             ("/m", None),
             ("/myv2/", None),
+            ("/m\u{e9}", None),
         ] {
             assert_eq!(fold(path, "/my/").as_deref(), folded, "{path}");
         }

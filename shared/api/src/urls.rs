@@ -3,6 +3,7 @@
 use axum::extract::FromRequestParts;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
 use http::request::Parts;
+use http::uri::Authority;
 use roadstead_oci::{Digest, RepositoryName};
 
 use crate::connection::Connection;
@@ -114,11 +115,22 @@ fn origin(parts: &Parts) -> String {
 
 /// A parameter of the first element of `Forwarded` (RFC 7239, section 4).
 fn parameter<'a>(forwarded: &'a str, wanted: &str) -> Option<&'a str> {
-    let element = forwarded.split(',').next()?;
-    element.split(';').find_map(|pair| {
+    let element = unquoted_split(forwarded, ',').next()?;
+    unquoted_split(element, ';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let value = value.trim().trim_matches('"');
         name.trim().eq_ignore_ascii_case(wanted).then_some(value)
+    })
+}
+
+/// The parts of `text` between separators; one within quotes separates nothing.
+fn unquoted_split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    text.split(move |c| {
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        c == separator && !quoted
     })
 }
 
@@ -131,11 +143,13 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Whether a text can be the host of a URL: anything else could redirect a client elsewhere.
+/// Whether a text can be the host of a URL, with a port or without: anything else could redirect
+/// a client elsewhere, or nowhere.
 fn is_host(host: &str) -> bool {
     let allowed =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    !host.is_empty() && host.bytes().all(allowed)
+    let authority = || host.parse::<Authority>();
+    host.bytes().all(allowed) && authority().is_ok_and(|authority| !authority.host().is_empty())
 }
 
 #[cfg(test)]
@@ -186,6 +200,14 @@ mod tests {
                 &[("host", "r"), ("forwarded", "host=\"[::1]:5000\"")],
                 "http://[::1]:5000",
             ),
+            (
+                &[
+                    ("host", "r"),
+                    ("forwarded", r#"for="a;host=evil,\"";host=e.org"#),
+                ],
+                "http://e.org",
+            ),
+            (&[("host", "r"), ("x-forwarded-host", "]")], "http://r"),
             (
                 &[
                     ("host", "r"),

@@ -63,7 +63,12 @@ impl UploadStore for Layout {
         let states = paths::upload_hash_states(session).map_err(unavailable)?;
         let names = self.names(&states, ListOptions::ALL).await?;
         let offsets = names.iter().filter_map(|name| name.parse::<u64>().ok());
-        let Some(offset) = offsets.filter(|offset| *offset <= size).max() else {
+        let (kept, lost): (Vec<u64>, Vec<u64>) = offsets.partition(|offset| *offset <= size);
+        for offset in lost {
+            let key = states.join(&offset.to_string()).map_err(unavailable)?;
+            self.delete(&key).await?;
+        }
+        let Some(offset) = kept.into_iter().max() else {
             return Ok(None);
         };
         let key = states.join(&offset.to_string()).map_err(unavailable)?;

@@ -161,7 +161,9 @@ pub trait UploadStore: Send + Sync {
         state: &HashState,
     ) -> Result<(), Error>;
 
-    /// The state with the highest offset that is at most `size`.
+    /// The state with the highest offset that is at most `size`, which is how many bytes the
+    /// upload has. States beyond are forgotten: their bytes were lost, and others may come in
+    /// their place.
     async fn hash_state(
         &self,
         session: &UploadSession,

@@ -58,7 +58,7 @@ impl<'a> Uploads<'a> {
         parts.policy.permit_write()?;
         let session = self.session(id).await?;
         let key = Key::new(&parts.metadata.upload_location(&session))?;
-        let upload = self.hold(&key).await?;
+        let mut upload = self.hold(&key).await?;
         // The one who had it may have ended it: then there is nothing to go on with.
         if let Err(error) = self.session(id).await {
             upload.cancel().await?;
@@ -115,12 +115,11 @@ impl OpenUpload<'_> {
         body: impl Stream<Item = Result<Bytes, TransportError>> + Send,
         also: Option<Algorithm>,
     ) -> Result<(), Error> {
-        let hashes = match self.size() {
-            0 => Hashes::new(also),
-            _ => self.hashes_so_far().await?,
-        };
+        let known = self.known_hashes(also).await?;
+        let is_known = known.is_some();
+        let hashes = known.unwrap_or_else(|| Hashes::new(None));
         let (hashes, ended) = ingest(self.upload.as_mut(), hashes, body).await?;
-        self.hashes = Some(hashes);
+        self.hashes = is_known.then_some(hashes);
         ended
     }
 
@@ -146,16 +145,22 @@ impl OpenUpload<'_> {
     /// [`Error::DigestMismatch`] when the bytes are something else; the upload is gone then, as
     /// no further byte could mend it.
     pub async fn finish(mut self, expected: &Digest) -> Result<(), Error> {
-        let (canonical, actual) = self.digests(expected.algorithm()).await?;
+        let algorithm = expected.algorithm();
+        let known = self.known_digests(algorithm).await?;
+        if let Some((_, actual)) = known.as_ref().filter(|(_, actual)| actual != expected) {
+            return self.refuse(expected, actual.clone()).await;
+        }
+        let size = self.upload.size();
+        self.upload.commit().await?;
+        let (canonical, actual) = match known {
+            Some(digests) => digests,
+            None => self.stored_digests(algorithm).await?,
+        };
         if actual != *expected {
-            self.cancel().await?;
-            let expected = expected.clone();
-            return Err(Error::DigestMismatch { expected, actual });
+            return self.refuse(expected, actual).await;
         }
         let metadata = &self.repository.parts().metadata;
         let name = self.repository.name;
-        let size = self.upload.size();
-        self.upload.commit().await?;
         metadata.adopt(&self.session, &canonical, size).await?;
         let alias = (canonical != *expected).then_some(expected);
         metadata.link(name, &canonical, alias).await?;
@@ -163,44 +168,67 @@ impl OpenUpload<'_> {
         Ok(())
     }
 
+    async fn refuse(self, expected: &Digest, actual: Digest) -> Result<(), Error> {
+        self.cancel().await?;
+        let expected = expected.clone();
+        Err(Error::DigestMismatch { expected, actual })
+    }
+
     /// Ends the upload and forgets its bytes.
-    pub async fn cancel(self) -> Result<(), Error> {
+    pub async fn cancel(mut self) -> Result<(), Error> {
         self.upload.cancel().await?;
         let metadata = &self.repository.parts().metadata;
         metadata.end(self.repository.name, &self.session.id).await?;
         Ok(())
     }
 
-    /// The canonical digest of all bytes, and the one by `algorithm`.
-    async fn digests(&mut self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
-        let hashes = match self.hashes.take() {
-            Some(hashes) => hashes,
-            None => self.hashes_so_far().await?,
+    /// The canonical digest of all bytes and the one by `algorithm`, if they are known without
+    /// reading the bytes again.
+    async fn known_digests(
+        &mut self,
+        algorithm: Algorithm,
+    ) -> Result<Option<(Digest, Digest)>, Error> {
+        let Some(hashes) = self.known_hashes(Some(algorithm)).await? else {
+            return Ok(None);
         };
         let (canonical, other) = hashes.finish();
-        if algorithm == Algorithm::Sha256 {
-            return Ok((canonical.clone(), canonical));
-        }
-        if let Some(other) = other.filter(|other| other.algorithm() == algorithm) {
-            return Ok((canonical, other));
-        }
-        let all = self.read_from(Hashes::new(Some(algorithm)), 0).await?;
-        let (canonical, other) = all.finish();
-        let other = other.unwrap_or_else(|| canonical.clone());
-        Ok((canonical, other))
+        let wanted = match algorithm {
+            Algorithm::Sha256 => Some(canonical.clone()),
+            _ => other.filter(|other| other.algorithm() == algorithm),
+        };
+        Ok(wanted.map(|wanted| (canonical, wanted)))
     }
 
-    /// The digests of what earlier requests sent: from the last state that was kept on, reading
-    /// only what came after it.
-    async fn hashes_so_far(&mut self) -> Result<Hashes, Error> {
-        if let Some(hashes) = self.hashes.take() {
-            return Ok(hashes);
+    /// The same, from the bytes themselves: they can be read once they are committed.
+    async fn stored_digests(&self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
+        let (hashes, offset) = match algorithm {
+            Algorithm::Sha256 => self.last_state().await?,
+            _ => None,
         }
+        .unwrap_or_else(|| (Hashes::new(Some(algorithm)), 0));
+        let (canonical, other) = self.read_from(hashes, offset).await?.finish();
+        let wanted = other.unwrap_or_else(|| canonical.clone());
+        Ok((canonical, wanted))
+    }
+
+    /// The digests of the bytes so far, `also` another one when there are none yet; `None` when
+    /// bytes came of which no state was kept.
+    async fn known_hashes(&mut self, also: Option<Algorithm>) -> Result<Option<Hashes>, Error> {
+        if let Some(hashes) = self.hashes.take() {
+            return Ok(Some(hashes));
+        }
+        let last = self.last_state().await?;
+        Ok(match self.size() {
+            0 => Some(Hashes::new(also)),
+            size => last.and_then(|(hashes, offset)| (offset == size).then_some(hashes)),
+        })
+    }
+
+    /// The last state that was kept, and of how many bytes it is.
+    async fn last_state(&self) -> Result<Option<(Hashes, u64)>, Error> {
         let metadata = &self.repository.parts().metadata;
         let kept = metadata.hash_state(&self.session, self.size()).await?;
-        let resumed = kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset)));
-        let (hashes, offset) = resumed.unwrap_or_else(|| (Hashes::new(None), 0));
-        self.read_from(hashes, offset).await
+        Ok(kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset))))
     }
 
     async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {

@@ -97,14 +97,12 @@ impl Upload for FilesystemUpload {
         self.with(Data::sync).await
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), Error> {
-        let data = self.take()?;
-        self.threads.run(move |_| data.commit()).await
+    async fn commit(&mut self) -> Result<(), Error> {
+        self.with(Data::commit).await
     }
 
-    async fn cancel(mut self: Box<Self>) -> Result<(), Error> {
-        let data = self.take()?;
-        self.threads.run(move |_| data.cancel()).await
+    async fn cancel(&mut self) -> Result<(), Error> {
+        self.with(Data::cancel).await
     }
 }
 
@@ -188,7 +186,7 @@ impl Data {
         Ok(())
     }
 
-    fn commit(mut self) -> Result<(), Error> {
+    fn commit(&mut self) -> Result<(), Error> {
         self.sync()?;
         if !is_at(&self.file, &self.disk.path(&self.key)) {
             return Err(error::not_found(&self.key));
@@ -196,7 +194,7 @@ impl Data {
         Ok(())
     }
 
-    fn cancel(self) -> Result<(), Error> {
+    fn cancel(&mut self) -> Result<(), Error> {
         let path = self.disk.path(&self.key);
         if !is_at(&self.file, &path) {
             return Ok(());

@@ -213,9 +213,10 @@ pub trait Upload: fmt::Debug + Send + Sync {
     /// Makes the bytes so far survive a crash and be found again by [`Driver::upload`].
     async fn sync(&mut self) -> Result<(), Error>;
 
-    /// Ends the upload: its bytes become content at its key, durable on return.
-    async fn commit(self: Box<Self>) -> Result<(), Error>;
+    /// Ends the upload: its bytes become content at its key, durable on return. The key stays
+    /// busy until this `Upload` is dropped: nobody else can append to what is renamed next.
+    async fn commit(&mut self) -> Result<(), Error>;
 
-    /// Ends the upload and deletes its bytes.
-    async fn cancel(self: Box<Self>) -> Result<(), Error>;
+    /// Ends the upload and deletes its bytes. The key stays busy until this `Upload` is dropped.
+    async fn cancel(&mut self) -> Result<(), Error>;
 }

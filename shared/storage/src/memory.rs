@@ -195,7 +195,7 @@ impl Upload for MemoryUpload {
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), Error> {
+    async fn commit(&mut self) -> Result<(), Error> {
         let mut store = lock(&self.store);
         let bytes = store
             .uploads
@@ -205,7 +205,7 @@ impl Upload for MemoryUpload {
         Ok(())
     }
 
-    async fn cancel(self: Box<Self>) -> Result<(), Error> {
+    async fn cancel(&mut self) -> Result<(), Error> {
         lock(&self.store).uploads.remove(self.key.as_str());
         Ok(())
     }

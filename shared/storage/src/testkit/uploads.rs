@@ -73,9 +73,13 @@ pub async fn an_upload_is_busy_while_another_lives(store: &dyn Store) -> Outcome
     assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
     drop(driver.upload(&key("v/data")).await?);
     drop(upload);
-    let upload = driver.upload(&key("u/data")).await?;
+    let mut upload = driver.upload(&key("u/data")).await?;
     upload.commit().await?;
-    drop(driver.upload(&key("u/data")).await?);
+    assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
+    drop(upload);
+    let mut upload = driver.upload(&key("u/data")).await?;
+    upload.cancel().await?;
+    assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
     Ok(())
 }
 
@@ -94,8 +98,9 @@ pub async fn a_cancelled_upload_is_gone(store: &dyn Store) -> Outcome {
     upload.append(&[pattern(100_000)]).await?;
     upload.sync().await?;
     upload.cancel().await?;
+    drop(upload);
     assert_eq!(driver.try_stat(&key("u/data")).await?, None);
-    let upload = driver.upload(&key("u/data")).await?;
+    let mut upload = driver.upload(&key("u/data")).await?;
     assert_eq!(upload.size(), 0);
     Ok(upload.cancel().await?)
 }
@@ -109,7 +114,7 @@ pub async fn a_deleted_upload_is_gone(store: &dyn Store) -> Outcome {
     drop(upload);
     store.driver().delete(&key("u/v")).await?;
     assert_eq!(driver.try_stat(&key("u/v/data")).await?, None);
-    let upload = driver.upload(&key("u/v/data")).await?;
+    let mut upload = driver.upload(&key("u/v/data")).await?;
     assert_eq!(upload.size(), 0);
     Ok(upload.cancel().await?)
 }
@@ -124,7 +129,9 @@ pub async fn a_committed_upload_can_be_renamed(store: &dyn Store) -> Outcome {
     driver.rename(&key("u/data"), &key("blobs/b/data")).await?;
     assert_eq!(driver.try_stat(&key("u/data")).await?, None);
     assert!(get(&*driver, "blobs/b/data").await? == content);
-    let upload = driver.upload(&key("u/data")).await?;
+    assert_fails!(driver.upload(&key("u/data")).await, Error::Busy(_));
+    drop(upload);
+    let mut upload = driver.upload(&key("u/data")).await?;
     assert_eq!(upload.size(), 0);
     Ok(upload.cancel().await?)
 }

@@ -1,0 +1,197 @@
+//! Drivers that make trouble.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use roadstead_storage::{
+    ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Stat, Upload, Write,
+};
+
+/// What happens around an operation of the store.
+#[async_trait]
+trait Trouble: std::fmt::Debug + Send + Sync + 'static {
+    async fn before(&self) -> When;
+}
+
+/// Whether, and at which point of it, an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    Never,
+    /// Nothing took effect.
+    Before,
+    /// Of several writes the first half took effect.
+    Midway,
+    /// It took effect, but nobody learns of that.
+    After,
+}
+
+/// A store with trouble.
+#[derive(Clone, Debug)]
+pub(crate) struct Troubled {
+    store: MemoryDriver,
+    trouble: Arc<dyn Trouble>,
+}
+
+/// Fails one operation.
+#[derive(Debug)]
+struct FailOnce {
+    countdown: AtomicUsize,
+    when: When,
+}
+
+#[async_trait]
+impl Trouble for FailOnce {
+    async fn before(&self) -> When {
+        match self.countdown.fetch_sub(1, Ordering::Relaxed) {
+            1 => self.when,
+            _ => When::Never,
+        }
+    }
+}
+
+/// Lets others go first, now and then and for a while.
+#[derive(Debug)]
+struct Dawdle {
+    random: AtomicU64,
+}
+
+#[async_trait]
+impl Trouble for Dawdle {
+    async fn before(&self) -> When {
+        let step = |x: u64| {
+            Some(
+                x.wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407),
+            )
+        };
+        let random = self
+            .random
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
+        for _ in 0..(random.unwrap_or_default() >> 33) % 4 {
+            tokio::task::yield_now().await;
+        }
+        When::Never
+    }
+}
+
+impl Troubled {
+    /// Fails the operation number `at`, counted from 1.
+    pub(crate) fn failing(store: &MemoryDriver, at: usize, when: When) -> Self {
+        let countdown = AtomicUsize::new(at);
+        let store = store.clone();
+        let trouble = Arc::new(FailOnce { countdown, when });
+        Self { store, trouble }
+    }
+
+    /// Every operation lasts as long as chance will have it, the same each time for one `seed`.
+    pub(crate) fn dawdling(store: &MemoryDriver, seed: u64) -> Self {
+        let random = AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let store = store.clone();
+        let trouble = Arc::new(Dawdle { random });
+        Self { store, trouble }
+    }
+}
+
+fn outage() -> Error {
+    Error::Unavailable("the store is on fire".into())
+}
+
+/// Runs an operation with trouble around it.
+async fn troubled<T>(
+    trouble: &dyn Trouble,
+    operation: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match trouble.before().await {
+        When::Never => operation.await,
+        When::Before | When::Midway => Err(outage()),
+        When::After => operation.await.and(Err(outage())),
+    }
+}
+
+#[async_trait]
+impl Driver for Troubled {
+    fn name(&self) -> &'static str {
+        "troubled"
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Stat, Error> {
+        troubled(&*self.trouble, self.store.stat(key)).await
+    }
+
+    async fn read(&self, key: &Key, range: ByteRange) -> Result<Object, Error> {
+        troubled(&*self.trouble, self.store.read(key, range)).await
+    }
+
+    async fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        for (at, write) in writes.iter().enumerate() {
+            let when = if at == 0 {
+                self.trouble.before().await
+            } else {
+                When::Never
+            };
+            let whole = std::slice::from_ref(write);
+            match when {
+                When::Never => self.store.write(whole).await?,
+                When::Before => return Err(outage()),
+                When::Midway => {
+                    self.store.write(&writes[..writes.len() / 2]).await?;
+                    return Err(outage());
+                }
+                When::After => {
+                    self.store.write(writes).await?;
+                    return Err(outage());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let upload = troubled(&*self.trouble, self.store.upload(key)).await?;
+        let trouble = Arc::clone(&self.trouble);
+        Ok(Box::new(TroubledUpload { upload, trouble }))
+    }
+
+    async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {
+        troubled(&*self.trouble, self.store.rename(from, to)).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), Error> {
+        troubled(&*self.trouble, self.store.delete(key)).await
+    }
+
+    async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
+        troubled(&*self.trouble, self.store.list(prefix, options)).await
+    }
+}
+
+#[derive(Debug)]
+struct TroubledUpload {
+    upload: Box<dyn Upload>,
+    trouble: Arc<dyn Trouble>,
+}
+
+#[async_trait]
+impl Upload for TroubledUpload {
+    fn size(&self) -> u64 {
+        self.upload.size()
+    }
+
+    async fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
+        troubled(&*self.trouble, self.upload.append(chunks)).await
+    }
+
+    async fn sync(&mut self) -> Result<(), Error> {
+        troubled(&*self.trouble, self.upload.sync()).await
+    }
+
+    async fn commit(&mut self) -> Result<(), Error> {
+        troubled(&*self.trouble, self.upload.commit()).await
+    }
+
+    async fn cancel(&mut self) -> Result<(), Error> {
+        troubled(&*self.trouble, self.upload.cancel()).await
+    }
+}
