@@ -21,19 +21,27 @@ impl TagStore for Layout {
         page: Page<'_>,
     ) -> Result<Option<Vec<Tag>>, Error> {
         let prefix = paths::tags(repository).map_err(unavailable)?;
-        let options = ListOptions {
-            after: page.after,
-            limit: page.limit,
-        };
-        let entries = match self.driver.list(&prefix, options).await {
-            Ok(entries) => entries,
-            Err(roadstead_storage::Error::NotFound(_)) => {
-                return Ok(self.has_manifests(repository).await?.then(Vec::new));
+        let mut tags: Vec<Tag> = Vec::new();
+        let mut after = page.after.map(str::to_owned);
+        loop {
+            let options = ListOptions {
+                after: after.as_deref(),
+                limit: page.limit - tags.len(),
+            };
+            let entries = match self.driver.list(&prefix, options).await {
+                Ok(entries) => entries,
+                Err(roadstead_storage::Error::NotFound(_)) => {
+                    return Ok(self.has_manifests(repository).await?.then_some(tags));
+                }
+                Err(error) => return Err(unavailable(error)),
+            };
+            let is_end = entries.len() < options.limit;
+            tags.extend(entries.iter().filter_map(|entry| entry.name.parse().ok()));
+            after = entries.into_iter().next_back().map(|entry| entry.name);
+            if is_end || tags.len() >= page.limit {
+                return Ok(Some(tags));
             }
-            Err(error) => return Err(unavailable(error)),
-        };
-        let tags = entries.iter().filter_map(|entry| entry.name.parse().ok());
-        Ok(Some(tags.collect()))
+        }
     }
 
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, Error> {
