@@ -7,7 +7,7 @@ mod serve;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use roadstead_configuration::{Configuration, Loaded, Source, configuration_path, from_process};
 
 /// Exit code for a configuration, or a start, that fails; a wrong command line is clap's 2.
@@ -19,8 +19,11 @@ const FAILED: u8 = 1;
 /// Distribution. Without a command it serves; without a configuration, on a folder of this
 /// machine, for this machine only.
 #[derive(Debug, Parser)]
-#[command(name = "roadstead", version)]
+#[command(name = "roadstead", version, disable_version_flag = true)]
 pub struct CommandLine {
+    /// Print the version.
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: (),
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -75,11 +78,8 @@ impl ConfigurationPath {
     }
 
     fn load(&self) -> Result<Loaded, Failure> {
-        Configuration::load(&self.source()?, from_process()).map_err(|problems| {
-            let lines = problems.iter().map(|problem| format!("\n  {problem}"));
-            let lines: String = lines.collect();
-            Failure(format!("configuration error:{lines}"))
-        })
+        let loaded = Configuration::load(&self.source()?, from_process());
+        loaded.map_err(|problems| Failure(format!("configuration error:\n{problems}")))
     }
 }
 

@@ -17,12 +17,13 @@ pub fn spawn(registry: Registry, schedule: &UploadPurging) -> JoinHandle<()> {
         age,
         interval,
         dryrun,
+        delay,
     } = *schedule;
     tokio::spawn(async move {
         if !enabled {
             return;
         }
-        let mut pause = first_pause();
+        let mut pause = delay.unwrap_or_else(first_pause);
         loop {
             tracing::info!("Starting upload purge in {}", Go(pause));
             tokio::time::sleep(pause).await;

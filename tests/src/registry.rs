@@ -480,6 +480,27 @@ impl Registry {
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
 
+    /// The most memory it has held so far, in bytes.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))
+            .expect("its status");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("its peak");
+        let kilobytes: u64 = peak
+            .trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse()
+            .expect("a figure");
+        kilobytes * 1024
+    }
+
     /// Whether the process is still there.
     #[must_use]
     pub fn is_running(&mut self) -> bool {

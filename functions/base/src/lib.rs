@@ -5,8 +5,8 @@ use axum::response::IntoResponse;
 use axum::routing::any;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{StatusCode, Uri};
-use roadstead_api::Api;
 use roadstead_api::response::value;
+use roadstead_api::{Api, Urls};
 
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
@@ -28,11 +28,11 @@ async fn base() -> impl IntoResponse {
 }
 
 /// Clients that leave the slash out are shown the way, as Distribution does.
-async fn to_base(uri: Uri) -> impl IntoResponse {
+async fn to_base(uri: Uri, urls: Urls) -> impl IntoResponse {
     let query = uri
         .query()
         .map(|query| format!("?{query}"))
         .unwrap_or_default();
-    let location = value(&format!("/v2/{query}"));
+    let location = value(&format!("{}{query}", urls.base()));
     (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)])
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use roadstead_api::extract::{Name, PathReference, Query};
@@ -30,6 +30,7 @@ pub(crate) async fn push(
     body: Body,
 ) -> Result<Response, Error> {
     let tags = tags(&query)?;
+    refuse_large(&headers)?;
     let content_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -72,14 +73,27 @@ fn tags(query: &Query) -> Result<Vec<Tag>, Error> {
     Ok(tags)
 }
 
+/// A body that is announced to be too large is not waited for.
+fn refuse_large(headers: &HeaderMap) -> Result<(), Error> {
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let length: Option<u64> = length.and_then(|length| length.parse().ok());
+    match length {
+        Some(length) if length > MAX_MANIFEST_SIZE => Err(too_large()),
+        _ => Ok(()),
+    }
+}
+
+fn too_large() -> Error {
+    roadstead_registry::Error::ManifestTooLarge(MAX_MANIFEST_SIZE).into()
+}
+
 async fn whole(body: Body) -> Result<Bytes, Error> {
     let limit = usize::try_from(MAX_MANIFEST_SIZE).unwrap_or(usize::MAX);
     match Limited::new(body, limit).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let error = roadstead_registry::Error::ManifestTooLarge(MAX_MANIFEST_SIZE);
-            Err(error.into())
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(roadstead_registry::Error::BodyBroken(error).into()),
     }
 }

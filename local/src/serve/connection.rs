@@ -39,6 +39,10 @@ const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// What waits in memory to be sent, for each stream.
 const SEND_BUFFER: usize = 512 * 1024;
 
+/// What HTTP/1.1 reads at once, and so the largest frame of a body: as much as hashing and writing
+/// are handed at least, and a head of a request is to fit as well.
+const READ_BUFFER: usize = 128 * 1024;
+
 /// Requests in progress on one connection.
 const STREAMS: u32 = 250;
 
@@ -199,6 +203,7 @@ fn http1_builder(options: &Options) -> http1::Builder {
         // `Activity` times heads.
         .header_read_timeout(None)
         .max_header_size(options.max_header_bytes)
+        .max_buf_size(READ_BUFFER.max(options.max_header_bytes))
         .writev(true);
     builder
 }

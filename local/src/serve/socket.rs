@@ -7,12 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::SendAncillaryBuffer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Sleep;
 
 use super::activity::Activity;
 use super::sendfile::system::{FILE_FOLLOWS, send_file};
@@ -20,6 +22,15 @@ use super::sendfile::{Files, Next, Part, shortened};
 
 /// The bytes of files that one connection may send before others have their turn.
 const TURN: usize = 4 * 1024 * 1024;
+
+/// What a client may still send after the answer that ended its connection.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long to wait for the first of it: a client that sends nothing needs no patience.
+const LINGER_FIRST: Duration = Duration::from_millis(250);
+
+/// How long it may take for all of that.
+const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// What is copied at once where the kernel cannot send from the file.
 const COPY: usize = 64 * 1024;
@@ -46,6 +57,33 @@ pub struct Plain {
     sent: usize,
     /// Set when the kernel cannot send a file of this kind to this socket.
     copies: bool,
+    /// Set when the last answer was sent while the client was still sending.
+    lingers: Option<Linger>,
+}
+
+/// The end of a connection whose client has not read its last answer yet: closing the socket with
+/// bytes unread would make the kernel throw that answer away (RFC 9112, section 9.6).
+struct Linger {
+    read: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Linger {
+    fn new() -> Self {
+        Self {
+            read: 0,
+            until: Box::pin(tokio::time::sleep(LINGER_FIRST)),
+        }
+    }
+
+    /// Whether to read on after `length` more bytes.
+    fn goes_on(&mut self, length: usize) -> bool {
+        if self.read == 0 {
+            self.until.set(tokio::time::sleep(LINGER_TIME));
+        }
+        self.read += length;
+        length > 0 && self.read < LINGER_BYTES && !self.until.is_elapsed()
+    }
 }
 
 impl Plain {
@@ -57,6 +95,7 @@ impl Plain {
             activity,
             sent: 0,
             copies: false,
+            lingers: None,
         }
     }
 
@@ -87,6 +126,21 @@ impl Plain {
         })?;
         self.activity.wrote();
         Poll::Ready(Ok(written))
+    }
+
+    /// Reads and forgets what the client is still sending, up to its end of the connection or the
+    /// limits.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [const { MaybeUninit::uninit() }; 16 * 1024];
+        let linger = self.lingers.get_or_insert_with(Linger::new);
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+                Poll::Pending => return linger.until.as_mut().poll(cx),
+                Poll::Ready(Ok(())) if linger.goes_on(buffer.filled().len()) => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+            }
+        }
     }
 
     fn poll_send_file(&mut self, cx: &mut Context<'_>, part: &Part) -> Poll<io::Result<usize>> {
@@ -173,7 +227,10 @@ impl AsyncWrite for Plain {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        if self.lingers.is_none() {
+            ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx).map(Ok)
     }
 }
 

@@ -1,12 +1,14 @@
 //! What surrounds every route group: folding the path before it, writing down errors after it.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use roadstead_oci::ErrorCode;
@@ -43,6 +45,7 @@ struct Edge {
 impl Edge {
     async fn answer(&self, mut request: Request) -> Response {
         let method = request.method().clone();
+        let allowed = allowed_always(request.uri().path(), &method);
         let id = request.extensions().get::<RequestId>().copied();
         let response = match folded(request.uri(), &self.prefix) {
             Folded::Same => self.route(request).await,
@@ -53,6 +56,9 @@ impl Edge {
             Folded::Outside => Error::no_route().into_response(),
         };
         let mut response = written_down(explained(response, &method), id);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().entry(ALLOW).or_insert(allowed);
+        }
         response
             .headers_mut()
             .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
@@ -60,9 +66,13 @@ impl Edge {
         response
     }
 
+    /// A handler that panics fails alone, and as an answer.
     async fn route(&self, request: Request) -> Response {
-        let Ok(response) = self.routes.clone().oneshot(request).await;
-        response
+        let routed = AssertUnwindSafe(self.routes.clone().oneshot(request)).catch_unwind();
+        match routed.await {
+            Ok(Ok(response)) => response,
+            Err(_) => Error::new(ErrorCode::Unknown, json!(null)).into_response(),
+        }
     }
 }
 
@@ -98,6 +108,16 @@ fn explained(response: Response, method: &Method) -> Response {
         StatusCode::METHOD_NOT_ALLOWED if !is_ours => not_allowed(response, method),
         StatusCode::NOT_FOUND if !is_ours => Error::no_route().into_response(),
         _ => response,
+    }
+}
+
+/// What stays allowed at a path where `refused` is switched off: reading, and where it is only
+/// deletion that is off, pushing manifests.
+fn allowed_always(path: &str, refused: &Method) -> HeaderValue {
+    let is_manifest = path.rsplit('/').nth(1) == Some("manifests");
+    match *refused {
+        Method::DELETE if is_manifest => HeaderValue::from_static("GET,HEAD,PUT"),
+        _ => HeaderValue::from_static("GET,HEAD"),
     }
 }
 

@@ -33,6 +33,7 @@ impl FromRequestParts<Api> for Name {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
         let text = path_parameter(parts, api, "name").await?;
+        tracing::Span::current().record("vars.name", &text);
         let name = text.parse();
         let name = name.map_err(|_| Error::new(ErrorCode::NameInvalid, json!({ "name": text })))?;
         Ok(Self(name))
@@ -44,6 +45,7 @@ impl FromRequestParts<Api> for PathDigest {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
         let text = path_parameter(parts, api, "digest").await?;
+        tracing::Span::current().record("vars.digest", &text);
         digest(&text).map(Self)
     }
 }
@@ -53,6 +55,7 @@ impl FromRequestParts<Api> for PathReference {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
         let text = path_parameter(parts, api, "reference").await?;
+        tracing::Span::current().record("vars.reference", &text);
         let reference = text.parse().map_err(|error| match error {
             InvalidReference::Digest(error) => {
                 Error::new(ErrorCode::DigestInvalid, error.to_string())
@@ -67,7 +70,9 @@ impl FromRequestParts<Api> for UploadId {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
-        path_parameter(parts, api, "id").await.map(Self)
+        let id = path_parameter(parts, api, "id").await?;
+        tracing::Span::current().record("vars.uuid", &id);
+        Ok(Self(id))
     }
 }
 

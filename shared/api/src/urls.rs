@@ -31,6 +31,11 @@ pub struct Urls {
 }
 
 impl Urls {
+    /// The path of the base (end-1).
+    pub fn base(&self) -> String {
+        format!("{}v2/", self.prefix)
+    }
+
     /// Where a blob is pulled from.
     pub fn blob(&self, name: &RepositoryName, digest: &Digest) -> String {
         self.absolute(&format!("{name}/blobs/{digest}"))

@@ -386,6 +386,9 @@ section! {
         interval: Duration = DURATION.default("24h").zero_is_default();
         /// Only logs what would be removed.
         dryrun: bool = BOOL;
+        /// How long after the start old uploads are first looked for; without one, some minute of the first hour.
+        delay: Option<Duration> = DURATION
+            .differs("Roadstead's own.");
     }
 }
 

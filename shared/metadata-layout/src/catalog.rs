@@ -1,9 +1,12 @@
-//! Which repositories there are: a walk in the order of names that stops with the page.
+//! Which repositories there are: a walk in the order of names that costs what the page costs.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use async_trait::async_trait;
 use roadstead_metadata::{CatalogStore, Error, ManifestStore, Page, Repositories};
 use roadstead_oci::RepositoryName;
-use roadstead_storage::{EntryKind, ListOptions};
+use roadstead_storage::{EntryKind, Key, ListOptions};
 
 use crate::layout::{Layout, unavailable};
 use crate::paths;
@@ -16,90 +19,154 @@ impl CatalogStore for Layout {
         page: Page<'_>,
     ) -> Result<Vec<RepositoryName>, Error> {
         let mut found = Vec::new();
-        let mut steps = vec![Step::root()];
-        while let Some(step) = steps.pop() {
-            if found.len() >= page.limit {
+        let mut walk = Walk::new(self, page.after);
+        while found.len() < page.limit {
+            let Some(path) = walk.next().await? else {
                 break;
-            }
-            if step.is_before(page.after) {
-                continue;
-            }
-            if step.below {
-                steps.extend(self.steps_below(&step.path).await?);
-            } else {
-                found.extend(self.repository(&step.path, which).await?);
-            }
+            };
+            found.extend(self.repository(&path, which).await?);
         }
         Ok(found)
     }
 }
 
-/// A folder's own name, or all that lies below it. In the order of bytes `a` comes before `a-b`,
-/// and that before `a/b`: a name and what lies below it are not neighbours.
-struct Step {
-    path: String,
-    below: bool,
+/// The folders below `repositories/`, in the order of the bytes of their paths.
+struct Walk<'a> {
+    layout: &'a Layout,
+    after: Option<&'a str>,
+    /// The folders that the walk is in, the innermost last.
+    open: Vec<Folder>,
+}
+
+/// A folder of which some names are read.
+struct Folder {
+    /// Its path, with a slash at the end but for the root.
+    prefix: String,
+    pending: BinaryHeap<Reverse<Step>>,
+    /// Up to which name the folder is read.
+    read_to: Option<String>,
+    is_read: bool,
+}
+
+/// A folder's own path, or with a slash at its end all that lies below it. In the order of bytes
+/// `a` comes before `a-b`, and that before `a/b`: a folder and what lies below it are not
+/// neighbours.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Step(String);
+
+impl<'a> Walk<'a> {
+    fn new(layout: &'a Layout, after: Option<&'a str>) -> Self {
+        Self {
+            layout,
+            after,
+            open: vec![Folder::open(String::new(), after)],
+        }
+    }
+
+    /// The next path after the one to begin after.
+    async fn next(&mut self) -> Result<Option<String>, Error> {
+        while let Some(folder) = self.open.last_mut() {
+            match folder.next() {
+                Some(step) if step.is_before(self.after) => {}
+                Some(Step(path)) if path.ends_with('/') => {
+                    self.open.push(Folder::open(path, self.after));
+                }
+                Some(Step(path)) => return Ok(Some(path)),
+                None if folder.is_read => {
+                    self.open.pop();
+                }
+                None => folder.read(self.layout).await?,
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Step {
-    fn root() -> Self {
-        Self {
-            path: String::new(),
-            below: true,
-        }
-    }
-
-    fn sort_key(&self) -> String {
-        let slash = if self.below { "/" } else { "" };
-        format!("{}{slash}", self.path)
-    }
-
     /// Whether nothing of this step comes after `after`.
     fn is_before(&self, after: Option<&str>) -> bool {
         let Some(after) = after else { return false };
-        if !self.below {
-            return self.path.as_str() <= after;
+        let Self(path) = self;
+        path.as_str() <= after && !(path.ends_with('/') && after.starts_with(path))
+    }
+}
+
+impl Folder {
+    /// How many names are read in one go.
+    const READ_AT_ONCE: usize = 256;
+
+    /// Begins a folder where the walk begins. What comes after the name of that place is read in
+    /// order. Before that name, only what lies below it or below a folder that it extends by `-`
+    /// or `.` can come after the place, as these two alone come before the slash.
+    fn open(prefix: String, after: Option<&str>) -> Self {
+        let after = after.and_then(|after| after.strip_prefix(&prefix));
+        let name = after.map(|after| after.split('/').next().unwrap_or(after));
+        let name = name.filter(|name| !name.is_empty());
+        let extended = |name: &str| {
+            let ends = name.match_indices(['-', '.']).map(|(end, _)| end);
+            ends.chain([name.len()])
+                .filter(|end| *end > 0)
+                .collect::<Vec<_>>()
+        };
+        let ends = name.map(extended).unwrap_or_default();
+        let name = name.unwrap_or_default();
+        let below = ends
+            .into_iter()
+            .map(|end| format!("{prefix}{}/", &name[..end]));
+        Self {
+            pending: below.map(|path| Reverse(Step(path))).collect(),
+            read_to: Some(name)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+            is_read: false,
+            prefix,
         }
-        let prefix = self.sort_key();
-        !self.path.is_empty() && prefix.as_str() < after && !after.starts_with(&prefix)
+    }
+
+    /// The next step, if no name that is still to be read can come before it.
+    fn next(&mut self) -> Option<Step> {
+        let Reverse(Step(path)) = self.pending.peek()?;
+        let read_to = self.read_to.as_deref().unwrap_or_default();
+        let is_next = self.is_read || path[self.prefix.len()..] <= *read_to;
+        if !is_next {
+            return None;
+        }
+        self.pending.pop().map(|Reverse(step)| step)
+    }
+
+    async fn read(&mut self, layout: &Layout) -> Result<(), Error> {
+        let options = ListOptions {
+            after: self.read_to.as_deref(),
+            limit: Self::READ_AT_ONCE,
+        };
+        let entries = match layout.driver.list(&self.key()?, options).await {
+            Ok(entries) => entries,
+            Err(roadstead_storage::Error::NotFound(_)) => Vec::new(),
+            Err(error) => return Err(unavailable(error)),
+        };
+        self.is_read = entries.len() < Self::READ_AT_ONCE;
+        self.read_to = entries.last().map(|entry| entry.name.clone());
+        let folders = entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::Prefix);
+        for folder in folders.filter(|folder| !folder.name.starts_with('_')) {
+            let path = format!("{}{}", self.prefix, folder.name);
+            self.pending.push(Reverse(Step(format!("{path}/"))));
+            self.pending.push(Reverse(Step(path)));
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> Result<Key, Error> {
+        let root = paths::repositories().map_err(unavailable)?;
+        match self.prefix.trim_end_matches('/') {
+            "" => Ok(root),
+            path => root.join(path).map_err(unavailable),
+        }
     }
 }
 
 impl Layout {
-    /// The steps for the folders directly below `path`, the last one first.
-    async fn steps_below(&self, path: &str) -> Result<Vec<Step>, Error> {
-        let mut prefix = paths::repositories().map_err(unavailable)?;
-        if !path.is_empty() {
-            prefix = prefix.join(path).map_err(unavailable)?;
-        }
-        let entries = match self.driver.list(&prefix, ListOptions::ALL).await {
-            Ok(entries) => entries,
-            Err(roadstead_storage::Error::NotFound(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(unavailable(error)),
-        };
-        let folders = entries
-            .iter()
-            .filter(|entry| entry.kind == EntryKind::Prefix);
-        let names = folders
-            .map(|entry| entry.name.as_str())
-            .filter(|name| !name.starts_with('_'));
-        let mut steps = Vec::new();
-        for name in names {
-            let path = if path.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{path}/{name}")
-            };
-            steps.push(Step {
-                path: path.clone(),
-                below: false,
-            });
-            steps.push(Step { path, below: true });
-        }
-        steps.sort_by_cached_key(|step| std::cmp::Reverse(step.sort_key()));
-        Ok(steps)
-    }
-
     async fn repository(
         &self,
         path: &str,

@@ -21,12 +21,13 @@ impl TagStore for Layout {
         page: Page<'_>,
     ) -> Result<Option<Vec<Tag>>, Error> {
         let prefix = paths::tags(repository).map_err(unavailable)?;
-        let mut tags: Vec<Tag> = Vec::new();
+        let mut tags = Vec::new();
         let mut after = page.after.map(str::to_owned);
-        loop {
+        while tags.len() < page.limit {
+            let limit = page.limit - tags.len();
             let options = ListOptions {
                 after: after.as_deref(),
-                limit: page.limit - tags.len(),
+                limit,
             };
             let entries = match self.driver.list(&prefix, options).await {
                 Ok(entries) => entries,
@@ -35,13 +36,13 @@ impl TagStore for Layout {
                 }
                 Err(error) => return Err(unavailable(error)),
             };
-            let is_end = entries.len() < options.limit;
             tags.extend(entries.iter().filter_map(|entry| entry.name.parse().ok()));
-            after = entries.into_iter().next_back().map(|entry| entry.name);
-            if is_end || tags.len() >= page.limit {
-                return Ok(Some(tags));
+            if entries.len() < limit {
+                break;
             }
+            after = entries.last().map(|entry| entry.name.clone());
         }
+        Ok(Some(tags))
     }
 
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, Error> {

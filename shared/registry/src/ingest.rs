@@ -1,10 +1,12 @@
 //! Bytes from a client into an upload: hashed and written at the same time as more arrive.
 //!
-//! The bytes go in batches of about half a MiB. While one batch is hashed on one thread and
-//! written on another, the next one arrives; no thread waits for a client, and a transfer holds
-//! two batches in memory at the most, each at most a frame larger than [`BATCH`].
+//! The bytes go in batches of about half a MiB, or less when there are many transfers. While one
+//! batch is hashed on one thread and written on another, the next one arrives; no thread waits for
+//! a client, and a transfer holds two batches in memory at the most, each at most a frame larger
+//! than [`Transfer::batch`] says.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -14,8 +16,12 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 
-/// How many bytes a batch has before it is worked on; fits a processor's second-level cache.
-const BATCH: usize = 512 * 1024;
+/// The most bytes that a batch has before it is worked on; fits a processor's second-level cache.
+const LARGEST_BATCH: usize = 512 * 1024;
+/// The fewest: below, changing threads costs more than it hides.
+const SMALLEST_BATCH: usize = 64 * 1024;
+/// What the batches of all transfers share, as long as each has the fewest bytes.
+const ALL_BATCHES: usize = 2 * 1024 * 1024;
 /// Up to how many bytes hashing is cheaper than handing it to another thread.
 const INLINE: usize = 16 * 1024;
 
@@ -93,7 +99,8 @@ pub(crate) async fn ingest(
     body: impl Stream<Item = Result<Bytes, TransportError>> + Send,
 ) -> Result<(Hashes, Result<(), Error>), Error> {
     let mut body = std::pin::pin!(body);
-    let mut batch = next_batch(&mut body).await;
+    let transfer = Transfer::begin();
+    let mut batch = next_batch(&mut body, &transfer).await;
     loop {
         let end = batch.end.take();
         if batch.chunks.is_empty() && end.is_some() {
@@ -104,13 +111,38 @@ pub(crate) async fn ingest(
         let receiving = async {
             match end {
                 Some(end) => Batch::ended(end),
-                None => next_batch(&mut body).await,
+                None => next_batch(&mut body, &transfer).await,
             }
         };
         let (hashed, written, next) = tokio::join!(hashing, writing, receiving);
         written?;
         hashes = hashed?;
         batch = next;
+    }
+}
+
+/// One of the transfers of this process, for as long as it lives.
+struct Transfer;
+
+static TRANSFERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Transfer {
+    fn begin() -> Self {
+        TRANSFERS.fetch_add(1, Relaxed);
+        Self
+    }
+
+    /// How many bytes a batch is to have now: what a transfer adds to the memory of the process
+    /// is little when there are many.
+    fn batch(&self) -> usize {
+        let share = ALL_BATCHES / TRANSFERS.load(Relaxed).max(1);
+        share.clamp(SMALLEST_BATCH, LARGEST_BATCH)
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        TRANSFERS.fetch_sub(1, Relaxed);
     }
 }
 
@@ -129,13 +161,13 @@ impl Batch {
     }
 }
 
-async fn next_batch<S>(body: &mut S) -> Batch
+async fn next_batch<S>(body: &mut S, transfer: &Transfer) -> Batch
 where
     S: Stream<Item = Result<Bytes, TransportError>> + Unpin,
 {
     let mut chunks = Vec::new();
     let mut received = 0;
-    while received < BATCH {
+    while received < transfer.batch() {
         let end = match body.next().await {
             Some(Ok(chunk)) => {
                 received += chunk.len();

@@ -489,3 +489,13 @@ fn the_blob_everybody_pushes_never_vanishes() {
         }
     });
 }
+
+#[test]
+fn embedded_data_that_is_something_else_is_refused() {
+    let registry = registry();
+    for (data, status) in [("e30=", 201), ("e30", 400), ("e319", 400), ("?", 400)] {
+        let mut manifest = good();
+        manifest["config"]["data"] = data.into();
+        let _ = put(&registry, manifest.to_string()).expect(status);
+    }
+}

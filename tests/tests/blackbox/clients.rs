@@ -170,6 +170,15 @@ fn containers(program: &Path, state: &Path, arguments: &[&str]) -> tool::Outcome
     tool::finish(command)
 }
 
+/// Leaves the test when it runs as an ordinary user, for whom these clients need user namespaces and `/etc/subuid`.
+macro_rules! require_root {
+    () => {
+        if !rustix::process::geteuid().is_root() {
+            roadstead_tests::skip!("this client is run as root only");
+        }
+    };
+}
+
 /// Pulls an image, pushes it under another name, and compares what a client sees.
 fn pull_and_push(program: &Path) {
     let registry = Registry::start();
@@ -195,16 +204,19 @@ fn pull_and_push(program: &Path) {
 
 #[test]
 fn podman_pulls_and_pushes() {
+    require_root!();
     pull_and_push(&require!("podman"));
 }
 
 #[test]
 fn buildah_pulls_and_pushes() {
+    require_root!();
     pull_and_push(&require!("buildah"));
 }
 
 #[test]
 fn buildah_pushes_an_image_that_it_built() {
+    require_root!();
     let program = require!("buildah");
     let registry = Registry::start();
     let state = registry.store().scratch().join("state");
@@ -246,9 +258,7 @@ impl Drop for Containerd {
 #[test]
 fn containerd_pulls_and_pushes() {
     let (daemon, ctr) = (require!("containerd"), require!("ctr"));
-    if !rustix::process::geteuid().is_root() {
-        roadstead_tests::skip!("containerd needs root");
-    }
+    require_root!();
     let registry = Registry::start();
     let scratch = registry.store().scratch().to_owned();
     let (socket, log) = (

@@ -31,10 +31,32 @@ fn help_names_the_commands() {
 }
 
 #[test]
-fn without_a_configuration_nothing_starts() {
-    let outcome = run(&setup(), &["serve"]);
-    assert_eq!(outcome.status.code(), Some(1), "{outcome:?}");
-    assert!(outcome.stderr.contains("configuration"), "{outcome:?}");
+fn without_a_configuration_it_serves_the_default_and_says_where() {
+    let store = roadstead_tests::Store::new();
+    let address = free_address();
+    let mut command = setup()
+        .env("REGISTRY_HTTP_ADDR", &address.host())
+        .command(&["serve"]);
+    let log = store.scratch().join("log");
+    command
+        .current_dir(store.scratch())
+        .stderr(std::fs::File::create(&log).unwrap());
+    let mut child = command.spawn().unwrap();
+    let answer = roadstead_tests::wait::until("an answer or the end", || {
+        let answer = roadstead_tests::Request::new(address.clone(), "GET", "/v2/")
+            .try_send()
+            .ok();
+        (answer.is_some() || child.try_wait().unwrap().is_some()).then_some(answer)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = std::fs::read_to_string(log).unwrap();
+    let _ = answer
+        .unwrap_or_else(|| panic!("it ended: {said}"))
+        .expect(200);
+    for word in ["default", "storing in", &address.host()] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
 }
 
 #[test]

@@ -199,3 +199,33 @@ fn a_read_only_registry_serves_and_takes_nothing() {
     }
     assert!(store.files() == before, "the store has changed");
 }
+
+#[test]
+fn a_delete_that_races_with_a_push_leaves_no_tag_that_leads_nowhere() {
+    let registry = Registry::start();
+    let image = Image::seeded(3);
+    registry.push_image("app", "first", &image);
+    for round in 0..10 {
+        let tag = format!("v{round}");
+        let pushed = std::thread::scope(|scope| {
+            let push = scope.spawn(|| {
+                registry
+                    .put_manifest("app", &tag, image.media_type(), image.manifest())
+                    .status
+            });
+            let deleted = registry
+                .delete(&format!("/v2/app/manifests/{}", image.digest()))
+                .status;
+            assert!([202, 404].contains(&deleted), "{deleted}");
+            push.join().unwrap()
+        });
+        assert!([201, 400].contains(&pushed), "{pushed}");
+        for tag in registry.tags("app") {
+            registry.assert_pullable("app", &tag, &image);
+        }
+        // For the next round there is something to delete again.
+        let _ = registry
+            .put_manifest("app", "first", image.media_type(), image.manifest())
+            .expect(201);
+    }
+}

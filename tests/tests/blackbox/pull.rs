@@ -293,3 +293,55 @@ fn a_type_that_the_client_does_not_know_is_served_or_refused_but_never_converted
         }
     }
 }
+
+#[test]
+fn a_digest_may_be_escaped_as_urls_allow() {
+    let registry = Registry::start();
+    let image = Image::seeded(15);
+    registry.push_image("team/app", "latest", &image);
+    let layer = sha256(&image.blobs()[1]);
+    let escape = |digest: &str| digest.replace(':', "%3A");
+    let blob = registry
+        .get(&format!("/v2/team/app/blobs/{}", escape(&layer)))
+        .expect(200);
+    assert_eq!(blob.body, image.blobs()[1]);
+    assert_eq!(
+        registry
+            .get_manifest("team/app", &escape(&image.digest()))
+            .expect(200)
+            .body,
+        image.manifest()
+    );
+}
+
+#[test]
+fn the_probe_is_found_without_its_last_slash() {
+    let registry = Registry::start();
+    let answer = registry.get("/v2");
+    if answer.status != 200 {
+        assert!([301, 307, 308].contains(&answer.status), "{answer:?}");
+        assert_eq!(answer.location(), "/v2/");
+    }
+}
+
+#[test]
+fn a_pull_that_races_with_a_delete_is_whole_or_missing() {
+    let registry = Registry::start();
+    let content = noise(16, 500_000);
+    for _ in 0..5 {
+        let digest = registry.push_blob("app", &content);
+        let target = format!("/v2/app/blobs/{digest}");
+        std::thread::scope(|scope| {
+            let pulls: Vec<_> = (0..6)
+                .map(|_| scope.spawn(|| registry.get(&target)))
+                .collect();
+            let _ = registry.delete(&target).expect(202);
+            for answer in pulls.into_iter().map(|thread| thread.join().unwrap()) {
+                match answer.status {
+                    200 => assert!(answer.body == content),
+                    status => assert_eq!(status, 404, "{answer:?}"),
+                }
+            }
+        });
+    }
+}

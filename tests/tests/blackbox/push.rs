@@ -463,3 +463,16 @@ fn clients_that_race_for_a_tag_leave_one_of_their_images() {
         registry.assert_pullable("app", &image.digest(), image);
     }
 }
+
+#[test]
+fn a_large_blob_passes_through_little_memory() {
+    const SIZE: usize = 128 * 1024 * 1024;
+    let registry = Registry::start();
+    let content = noise(19, SIZE);
+    let before = registry.peak_memory();
+    let digest = registry.push_blob("app", &content);
+    let target = format!("/v2/app/blobs/{digest}");
+    assert!(registry.get(&target).expect(200).body == content);
+    let grown = registry.peak_memory() - before;
+    assert!(grown < 64 * 1024 * 1024, "{grown} bytes more than before");
+}

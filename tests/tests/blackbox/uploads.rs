@@ -47,6 +47,18 @@ fn the_status_of_an_upload_says_where_to_go_on() {
 }
 
 #[test]
+fn a_client_that_lost_its_state_can_ask_for_it() {
+    let registry = Registry::start();
+    let location = registry.append(&registry.begin_upload("app"), b"con");
+    let (path, _) = location.split_once('?').unwrap();
+    let status = registry.get(path).expect(204);
+    assert_eq!(status.need("range"), "0-2");
+    let _ = registry
+        .finish_upload(&status.location(), &sha256(b"content"), b"tent")
+        .expect(201);
+}
+
+#[test]
 fn a_chunk_out_of_order_is_refused_with_the_place_to_go_on() {
     let registry = Registry::start();
     let content = noise(2, 300);
@@ -447,9 +459,67 @@ fn parallel_chunks_on_one_upload_never_mix() {
 }
 
 #[test]
+fn parallel_chunks_through_two_registries_never_mix() {
+    let one = Registry::start();
+    let two = Registry::over(Implementation::Roadstead, one.store());
+    for round in 0..25 {
+        let location = one.begin_upload("app");
+        let chunks = [
+            noise(1000 + round * 2, 300_000),
+            noise(1001 + round * 2, 300_000),
+        ];
+        let answers = std::thread::scope(|scope| {
+            let first = scope.spawn(|| one.patch(&location, &chunks[0]));
+            let second = scope.spawn(|| two.patch(&location, &chunks[1]));
+            [first.join().unwrap(), second.join().unwrap()]
+        });
+        for (answer, chunk) in answers.iter().zip(&chunks) {
+            assert!([202, 404, 409, 416].contains(&answer.status), "{answer:?}");
+            if answer.status != 202 {
+                continue;
+            }
+            // Whoever was told yes may be told no now; but what is stored is what its digest says.
+            let digest = sha256(chunk);
+            let closed = one.finish_upload(&answer.location(), &digest, b"");
+            assert!([201, 400, 404, 416].contains(&closed.status), "{closed:?}");
+            let stored = one.get(&format!("/v2/app/blobs/{digest}"));
+            assert_eq!(stored.status == 200, closed.status == 201, "{stored:?}");
+            assert!(
+                closed.status != 201 || stored.body == *chunk,
+                "round {round}: damaged content is stored"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_registries_that_close_one_upload_both_tell_the_truth() {
+    let one = Registry::start();
+    let two = Registry::over(Implementation::Roadstead, one.store());
+    for round in 0..25 {
+        let content = noise(2000 + round, 20_000);
+        let digest = sha256(&content);
+        let location = one.append(&one.begin_upload("app"), &content);
+        let statuses = std::thread::scope(|scope| {
+            let first = scope.spawn(|| one.finish_upload(&location, &digest, b"").status);
+            let second = scope.spawn(|| two.finish_upload(&location, &digest, b"").status);
+            [first.join().unwrap(), second.join().unwrap()]
+        });
+        assert!(statuses.contains(&201), "{statuses:?}");
+        assert!(
+            statuses
+                .iter()
+                .all(|status| [201, 404, 409, 416].contains(status)),
+            "{statuses:?}"
+        );
+        assert!(two.get(&format!("/v2/app/blobs/{digest}")).expect(200).body == content);
+    }
+}
+
+#[test]
 fn two_clients_that_close_one_upload_both_learn_the_truth() {
     let registry = Registry::start();
-    for round in 0..5 {
+    for round in 0..25 {
         let content = noise(100 + round, 20_000);
         let digest = sha256(&content);
         let location = registry.append(&registry.begin_upload("app"), &content);
@@ -577,4 +647,21 @@ fn an_old_upload_is_purged_and_a_young_one_is_not() {
     let _ = registry
         .finish_upload(&young, &sha256(b"young"), b"")
         .expect(201);
+}
+
+#[test]
+fn a_refusal_arrives_although_the_client_is_still_sending() {
+    let registry = Registry::start();
+    let body = vec![7; 32 * 1024 * 1024];
+    for _ in 0..5 {
+        let mut connection = registry.connect();
+        let head = format!(
+            "PATCH /v2/app/blobs/uploads/none HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        connection.send(head).unwrap();
+        connection.send(&body).unwrap();
+        let answer = connection.receive("PATCH").unwrap();
+        assert_eq!(answer.status, 404, "{answer:?}");
+    }
 }

@@ -22,7 +22,7 @@ pub(super) struct Marks {
     /// Links to delete.
     pub(super) links: Vec<(RepositoryName, Digest)>,
     /// The manifests that were looked at.
-    seen: HashMap<RepositoryName, HashSet<Digest>>,
+    pub(super) seen: HashMap<RepositoryName, HashSet<Digest>>,
 }
 
 #[derive(Clone, Debug)]
@@ -281,9 +281,9 @@ impl Marker<'_> {
             .iter()
             .filter(|digest| is_root(digest, &self.known[digest]));
         let roots: Vec<Digest> = roots.cloned().collect();
-        let mut kept = HashSet::new();
-        for root in roots {
-            self.mark_manifest(&root, &mut kept);
+        let mut kept: HashSet<Digest> = roots.iter().cloned().collect();
+        for root in &roots {
+            self.mark_manifest(root, &mut kept);
         }
         self.mark_referrers(&digests, &mut kept);
         let tags: Vec<Tag> = tags.into_iter().map(|(tag, _)| tag).collect();
@@ -321,30 +321,24 @@ impl Marker<'_> {
         Ok(())
     }
 
-    /// Marks a manifest of the repository and all below it, and returns the manifests that are
-    /// kept for that. No recursion: an index may be as deep as it likes, and each digest is
-    /// looked at once.
+    /// Marks a manifest of the repository and all below it that is not kept for itself, and
+    /// returns the manifests that are kept for that. No recursion: an index may be as deep as it
+    /// likes, and each manifest is looked at once.
     fn mark_manifest(&mut self, root: &Digest, kept: &mut HashSet<Digest>) -> Vec<Digest> {
-        if !kept.insert(root.clone()) {
-            return Vec::new();
-        }
         let repository = self.repository.clone();
         (self.report)(Finding::ManifestMarked(repository, root.clone()));
         self.marks.marked.insert(root.clone());
-        let mut newly_kept = vec![root.clone()];
-        let mut visited = 0;
-        while let Some(digest) = newly_kept.get(visited).cloned() {
-            visited += 1;
-            let parts = self
-                .contents(&digest)
-                .map(|contents| contents.parts.clone());
-            for part in parts.unwrap_or_default() {
-                if self.marks.marked.insert(part.clone()) {
-                    let finding = Finding::BlobMarked(self.repository.clone(), part.clone());
-                    (self.report)(finding);
-                }
+        let mut newly_kept = Vec::new();
+        let mut to_visit = vec![root.clone()];
+        while let Some(digest) = to_visit.pop() {
+            let contents = self.contents(&digest).cloned().unwrap_or_default();
+            for part in contents.parts {
+                let finding = Finding::BlobMarked(self.repository.clone(), part.clone());
+                (self.report)(finding);
+                self.marks.marked.insert(part.clone());
                 if self.known.contains_key(&part) && kept.insert(part.clone()) {
-                    newly_kept.push(part);
+                    newly_kept.push(part.clone());
+                    to_visit.push(part);
                 }
             }
         }
@@ -365,7 +359,10 @@ impl Marker<'_> {
         let mut to_visit: Vec<Digest> = kept.iter().cloned().collect();
         while let Some(subject) = to_visit.pop() {
             for referrer in by_subject.remove(&subject).unwrap_or_default() {
-                to_visit.extend(self.mark_manifest(&referrer, kept));
+                if kept.insert(referrer.clone()) {
+                    to_visit.extend(self.mark_manifest(&referrer, kept));
+                    to_visit.push(referrer);
+                }
             }
         }
     }

@@ -12,6 +12,10 @@ use super::{Finding, Summary};
 use crate::registry::Registry;
 use crate::{Error, MAX_MANIFEST_SIZE};
 
+/// Blobs without any repository are a store that is not whole, a folder that is not mounted for
+/// example; not one in which everything is garbage.
+const NO_REPOSITORY: &str = "there are blobs but no repository: nothing is deleted";
+
 /// How many blobs are listed in one go.
 const PAGE: usize = 1000;
 
@@ -25,6 +29,9 @@ pub(super) async fn sweep(
     report: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<Summary, Error> {
     let unmarked = unmarked_blobs(registry, &marks, cutoff).await?;
+    if marks.seen.is_empty() && !unmarked.is_empty() {
+        return Err(Error::Unavailable(NO_REPOSITORY.into()));
+    }
     let links = marks.links.clone();
     let summary = Summary {
         marked: marks.marked.len(),
