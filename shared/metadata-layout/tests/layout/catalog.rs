@@ -56,8 +56,31 @@ async fn names_that_begin_alike_are_listed_in_the_order_of_their_bytes() {
     }
     let names = names.map(str::to_owned).into();
     let lasts = [
-        "", "0", "a,", "a-", "a/", "a/a", "a/b/", "a/b/zz", "a/b0", "a/c", "aa", "b", "z/z",
-        "z/z/z/zz", "{",
+        "",
+        "0",
+        "a,",
+        "a-",
+        "a/",
+        "a/a",
+        "a/b/",
+        "a/b/zz",
+        "a/b0",
+        "a/c",
+        "aa",
+        "b",
+        "z/z",
+        "z/z/z/zz",
+        "{",
+        ".",
+        "..",
+        "a/..",
+        "_",
+        "a/_manifests/tags",
+        "é/é",
+        "a//b",
+        "/",
+        "a/b\0",
+        "-",
     ];
     check_pages(&layout(&driver), &names, &lasts).await;
 }
