@@ -10,12 +10,12 @@ use tokio::sync::Semaphore;
 
 use crate::cached::Cached;
 use crate::config::Sync;
-use crate::directory::Directory;
+use crate::directory::{self, Directory};
 use crate::durable::Durable;
 use crate::error;
 use crate::listing::Listings;
-use crate::temporary;
 use crate::upload::Claims;
+use crate::{temporary, together};
 
 /// A root directory and what is known about it. Its methods block.
 #[derive(Debug)]
@@ -26,10 +26,13 @@ pub(crate) struct Disk {
     pub(crate) cached: Cached,
     pub(crate) listings: Listings,
     pub(crate) claims: Claims,
+    /// One for each thread that may block on the disk.
+    permits: Arc<Semaphore>,
 }
 
 impl Disk {
-    pub(crate) fn new(root: PathBuf, sync: Sync) -> Self {
+    /// The tree at `root`, on which `at_most` threads may block at a time.
+    pub(crate) fn new(root: PathBuf, sync: Sync, at_most: usize) -> Self {
         Self {
             root,
             sync,
@@ -37,6 +40,7 @@ impl Disk {
             cached: Cached::detect(),
             listings: Listings::default(),
             claims: Claims::default(),
+            permits: Arc::new(Semaphore::new(at_most)),
         }
     }
 
@@ -80,10 +84,18 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes the content of `files` durable, if it is to be.
+    pub(crate) fn sync_files(&self, files: Vec<Arc<File>>) -> io::Result<()> {
+        if self.syncs() {
+            return together::sync_all(files, File::sync_all, &self.permits);
+        }
+        Ok(())
+    }
+
     /// Makes what went from `directory` stay away, if anything is to be durable.
     pub(crate) fn sync_directory(&self, directory: &Directory) -> io::Result<()> {
         if self.syncs() {
-            return directory.sync();
+            return directory::sync(directory.file());
         }
         Ok(())
     }
@@ -91,7 +103,8 @@ impl Disk {
     /// Makes the entries of `touched` durable, and all that lead there, if they are to be.
     pub(crate) fn settle(&self, touched: &[&Directory]) -> io::Result<()> {
         if self.syncs() {
-            return self.durable.settle(&self.root, touched);
+            let sync = |all| together::sync_all(all, directory::sync, &self.permits);
+            return self.durable.settle(&self.root, touched, sync);
         }
         Ok(())
     }
@@ -106,14 +119,12 @@ fn split(key: &Key) -> (&str, &str) {
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
     disk: Arc<Disk>,
-    permits: Arc<Semaphore>,
 }
 
 impl Threads {
-    pub(crate) fn new(disk: Disk, at_most: usize) -> Self {
+    pub(crate) fn new(disk: Disk) -> Self {
         Self {
             disk: Arc::new(disk),
-            permits: Arc::new(Semaphore::new(at_most)),
         }
     }
 
@@ -128,7 +139,7 @@ impl Threads {
         T: Send + 'static,
         W: FnOnce(&Arc<Disk>) -> Result<T, Error> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = Arc::clone(&self.disk.permits).acquire_owned().await;
         let permit = permit.map_err(|closed| Error::Unavailable(closed.into()))?;
         let disk = Arc::clone(&self.disk);
         let work = move || {

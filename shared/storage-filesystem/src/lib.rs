@@ -23,10 +23,12 @@ mod driver;
 mod durable;
 mod error;
 mod listing;
+mod ordered;
 mod range;
 mod read;
 mod rename;
 mod temporary;
+mod together;
 mod upload;
 mod write;
 
