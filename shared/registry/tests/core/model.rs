@@ -358,6 +358,14 @@ impl World {
 
     async fn collect(&mut self, delete_untagged: bool) {
         let kept = self.kept(delete_untagged);
+        // Blobs without any repository are left alone, so there is always one.
+        let keeper = "keeper".parse().unwrap();
+        self.registry
+            .repository(&keeper)
+            .uploads()
+            .begin()
+            .await
+            .unwrap();
         collect(&self.registry, delete_untagged).await.unwrap();
         let mut left = BTreeMap::new();
         for (place, made) in std::mem::take(&mut self.manifests) {
