@@ -30,6 +30,7 @@ mod rename;
 mod temporary;
 mod together;
 mod upload;
+mod whole;
 mod write;
 
 pub use config::{Config, Sync};
