@@ -26,7 +26,9 @@ pub(crate) fn client(config: &Config) -> Client {
     let region = config.region.as_deref().unwrap_or(NO_REGION);
     let region = Region::new(region.to_owned());
     let patience = config.patience;
-    let retries = RetryConfig::standard().with_max_attempts(patience.attempts);
+    let retries = RetryConfig::standard()
+        .with_max_attempts(patience.attempts)
+        .with_initial_backoff(patience.pause);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(patience.connect)
         .read_timeout(patience.answer);

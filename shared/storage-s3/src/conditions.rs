@@ -64,9 +64,11 @@ impl Bucket {
         condition: &Condition,
         metadata: Metadata,
     ) -> Result<String, Failure> {
+        if *condition == Condition::Any {
+            return self.put(object, content, condition, &metadata).await;
+        }
         let honoured = self.honoured().await?;
         match condition {
-            Condition::Any => self.put(object, content, &Condition::Any, &metadata).await,
             Condition::Absent if !honoured.absent => {
                 self.look_and_put(object, content, metadata).await
             }

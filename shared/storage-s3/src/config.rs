@@ -225,9 +225,11 @@ impl FromStr for Acl {
 /// How long the store may take and how often it is asked; what fails after that is an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How often a request is sent at the most. Each time after the first waits longer, at
-    /// random, and begins with up to a second.
+    /// How often a request is sent at the most.
     pub attempts: u32,
+    /// Up to how long is waited, at random, before a request is sent for the second time; twice
+    /// as long before the third, and so on.
+    pub pause: Duration,
     /// How long a connection may take.
     pub connect: Duration,
     /// How long the answer to a small request may take to begin.
@@ -240,6 +242,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             attempts: 5,
+            pause: Duration::from_millis(500),
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(30),
             work: Duration::from_secs(600),

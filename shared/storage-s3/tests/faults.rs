@@ -31,6 +31,7 @@ impl Harmed {
             endpoint: Some(proxy.url.clone()),
             patience: Patience {
                 attempts: 3,
+                pause: Duration::from_millis(5),
                 answer: Duration::from_secs(2),
                 work: Duration::from_secs(2),
                 ..Patience::default()
