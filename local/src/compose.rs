@@ -3,7 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use regex::RegexSet;
 use roadstead_api::{Api, ApiOptions, Secret, UrlOptions};
@@ -17,6 +17,7 @@ use roadstead_registry::{PlatformPolicy, Policy, Registry, UrlPolicy};
 use roadstead_storage::Driver;
 use roadstead_storage::MemoryDriver;
 use roadstead_storage_filesystem::{self as filesystem, FilesystemDriver};
+use roadstead_storage_s3::{self as s3, S3Driver};
 
 /// The registry that a configuration describes.
 ///
@@ -78,11 +79,50 @@ fn driver(driver: &storage::Driver) -> anyhow::Result<Arc<dyn Driver>> {
             Ok(Arc::new(FilesystemDriver::new(config)?))
         }
         storage::Driver::Inmemory(_) => Ok(Arc::new(MemoryDriver::new())),
+        storage::Driver::S3(parameters) => Ok(Arc::new(S3Driver::new(s3_config(parameters)?)?)),
         other => Err(anyhow!(
-            "storage driver {} is not built; there are: filesystem, inmemory",
+            "storage driver {} is not built; there are: filesystem, inmemory, s3",
             other.name()
         )),
     }
+}
+
+fn s3_config(parameters: &storage::S3) -> anyhow::Result<s3::Config> {
+    if !parameters.v4auth {
+        bail!("storage.s3.v4auth: false is not offered: there is only signature version 4");
+    }
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let secret_key = parameters.secretkey.as_ref().map(|secret| secret.expose());
+    let credentials = match (text(&parameters.accesskey), secret_key) {
+        (Some(access_key), Some(secret_key)) if !secret_key.is_empty() => Some(s3::Credentials {
+            access_key,
+            secret_key: secret_key.to_owned(),
+        }),
+        _ => None,
+    };
+    Ok(s3::Config {
+        region: text(&parameters.region),
+        endpoint: text(&parameters.regionendpoint),
+        force_path_style: parameters.forcepathstyle,
+        credentials,
+        encryption: s3::Encryption::new(parameters.encrypt, parameters.keyid.clone()),
+        secure: parameters.secure,
+        skip_verify: parameters.skipverify,
+        chunk_size: parameters.chunksize,
+        copy_chunk_size: parameters.multipartcopychunksize,
+        copy_concurrency: size(parameters.multipartcopymaxconcurrency),
+        copy_threshold: parameters.multipartcopythresholdsize,
+        root: parameters.rootdirectory.clone().unwrap_or_default(),
+        storage_class: parameters.storageclass.parse()?,
+        acl: parameters.objectacl.parse()?,
+        user_agent: text(&parameters.useragent),
+        dual_stack: parameters.usedualstack,
+        accelerate: parameters.accelerate,
+        fips: parameters.usefipsendpoint,
+        log_requests: parameters.loglevel.to_lowercase().starts_with("debug"),
+        redirect_endpoint: text(&parameters.redirectendpoint),
+        ..s3::Config::new(parameters.bucket.clone().unwrap_or_default())
+    })
 }
 
 fn layout_options(storage: &Storage) -> Options {

@@ -80,12 +80,8 @@ impl Drivers {
             "inmemory",
             "Stores in memory: everything is lost when the process ends.",
         ),
-        nested(S3::KEYS)
-            .named("s3", "Stores in Amazon S3 or what speaks its language.")
-            .refused("the s3 storage driver"),
-        nested(S3::KEYS)
-            .named("s3aws", "Another name of `s3`.")
-            .refused("the s3 storage driver"),
+        nested(S3::KEYS).named("s3", "Stores in Amazon S3 or what speaks its language."),
+        nested(S3::KEYS).named("s3aws", "Another name of `s3`."),
         nested(Gcs::KEYS)
             .named("gcs", "Stores in Google Cloud Storage.")
             .refused("the gcs storage driver"),
@@ -161,27 +157,32 @@ section! {
         /// The bucket.
         bucket: Option<String> = TEXT;
         /// The region; needed unless there is a `regionendpoint`.
-        region: Option<String> = TEXT;
+        region: Option<String> = TEXT
+            .differs("Any name is taken, also of a region that is newer than the registry. With a `regionendpoint` and no region, requests are signed for `us-east-1`; Distribution signs for `<nil>`.");
         /// Host or URL of a store that speaks S3.
         regionendpoint: Option<String> = TEXT;
-        /// Puts the bucket into the path rather than the host name.
-        forcepathstyle: bool = LOOSE_BOOL;
-        /// The access key; without one, the usual AWS chain is asked.
+        /// Puts the bucket into the path rather than the host name, as most stores but AWS want it.
+        forcepathstyle: bool = LOOSE_BOOL
+            .differs("As in Distribution 3. Distribution 2 did so by itself wherever there was a `regionendpoint`: set it when you come from there. An IP address gets it in any case.");
+        /// The access key; without one, the whole chain of the AWS SDK is asked: environment with session token, profiles, SSO, processes, web identity, containers, instance metadata.
         accesskey: Option<String> = TEXT;
         /// The secret key.
         secretkey: Option<Secret> = TEXT.secret();
-        /// Encrypts at rest.
+        /// Encrypts at rest, with keys of S3 or the one of `keyid`.
         encrypt: bool = LOOSE_BOOL;
         /// The KMS key for `encrypt`.
-        keyid: Option<String> = TEXT;
-        /// Uses TLS.
+        keyid: Option<String> = TEXT
+            .differs("Also on uploads that were resumed, and ignored without `encrypt`.");
+        /// Uses TLS where `regionendpoint` names no scheme.
         secure: bool = LOOSE_BOOL.default("true");
         /// Does not verify the store's certificate.
         skipverify: bool = LOOSE_BOOL;
         /// Signs with version 4 rather than 2.
-        v4auth: bool = LOOSE_BOOL.default("true");
+        v4auth: bool = LOOSE_BOOL.default("true")
+            .differs("`false` is refused: there is no version 2.");
         /// The size of a multipart part, in bytes.
-        chunksize: u64 = loose_integer(5_242_880).default("10485760");
+        chunksize: u64 = loose_integer(5_242_880).default("10485760")
+            .differs("The parts of an upload of more than a thousand of these grow. An upload holds up to three parts in memory.");
         /// The size of a part of a multipart copy, in bytes.
         multipartcopychunksize: u64 = loose_integer(5_242_880).default("33554432");
         /// How many parts of a multipart copy are on the way at the same time.
@@ -190,10 +191,11 @@ section! {
         multipartcopythresholdsize: u64 = loose_integer(0).default("33554432");
         /// A prefix of all keys.
         rootdirectory: Option<String> = TEXT;
-        /// The storage class; `NONE` sends no header.
+        /// The storage class, in any case; `NONE` sends no header.
         storageclass: String = TEXT.default("STANDARD");
         /// The canned ACL of the objects.
-        objectacl: String = TEXT.default("private");
+        objectacl: String = TEXT.default("private")
+            .differs("No header is sent for `private`, which is what S3 does by itself and which a bucket without ACLs could refuse.");
         /// The `User-Agent` that is sent.
         useragent: Option<String> = TEXT;
         /// Uses the endpoints for IPv4 and IPv6.
@@ -203,7 +205,8 @@ section! {
         /// Uses the FIPS endpoints.
         usefipsendpoint: bool = LOOSE_BOOL;
         /// What the client of the store logs.
-        loglevel: String = TEXT.default("off");
+        loglevel: String = TEXT.default("off")
+            .differs("Every value that begins with `debug` logs method, URL and outcome of each request; no headers and no bodies, which hold secrets.");
         /// Another scheme and host for the URLs that clients are sent to.
         redirectendpoint: Option<String> = TEXT;
     }

@@ -1,0 +1,113 @@
+//! The contract's operations, each handed to the module that has it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use roadstead_storage::{
+    ByteRange, Driver, Entry, Error, Key, ListOptions, Object, Stat, Upload, UrlSigner, Write,
+    WriteMode,
+};
+
+use crate::bucket::{Bucket, Condition, Metadata};
+use crate::claims::Claims;
+use crate::config::ConfigError;
+use crate::error::Kind;
+use crate::signer::{Redirect, Signer};
+use crate::upload::S3Upload;
+use crate::{Config, delete, listing, read, rename};
+
+/// Keeps content in a bucket.
+#[derive(Debug)]
+pub struct S3Driver {
+    bucket: Arc<Bucket>,
+    claims: Claims,
+    signer: Signer,
+}
+
+impl S3Driver {
+    /// A driver on `config.bucket`; no request is made yet.
+    ///
+    /// # Errors
+    ///
+    /// When a parameter is missing or out of bounds.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let redirect = config.redirect_endpoint.as_deref().map(Redirect::new);
+        let redirect = redirect.transpose()?;
+        let bucket = Arc::new(Bucket::new(config));
+        Ok(Self {
+            signer: Signer {
+                bucket: Arc::clone(&bucket),
+                redirect,
+            },
+            claims: Claims::default(),
+            bucket,
+        })
+    }
+
+    async fn write_one(&self, write: &Write) -> Result<(), Error> {
+        if write.key == Key::root() {
+            return Err(Error::InvalidKey(write.key.to_string()));
+        }
+        let object = self.bucket.object(&write.key);
+        let condition = match write.mode {
+            WriteMode::Overwrite => Condition::Any,
+            WriteMode::CreateNew => Condition::Absent,
+        };
+        let content = write.content.clone();
+        let put = self
+            .bucket
+            .put_if(&object, content, &condition, Metadata::default());
+        match put.await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.kind == Kind::Condition => {
+                Err(Error::Exists(write.key.to_string()))
+            }
+            Err(failure) if failure.kind == Kind::Race => Err(Error::Busy(write.key.to_string())),
+            Err(failure) => Err(failure.outage()),
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for S3Driver {
+    fn name(&self) -> &'static str {
+        "s3"
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Stat, Error> {
+        read::stat(&self.bucket, key).await
+    }
+
+    async fn read(&self, key: &Key, range: ByteRange) -> Result<Object, Error> {
+        read::read(&self.bucket, key, range).await
+    }
+
+    async fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        for write in writes {
+            self.write_one(write).await?;
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let upload = S3Upload::open(&self.bucket, &self.claims, key).await?;
+        Ok(Box::new(upload))
+    }
+
+    async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {
+        rename::rename(&self.bucket, &self.claims, from, to).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), Error> {
+        delete::delete(&self.bucket, &self.claims, key).await
+    }
+
+    async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
+        listing::list(&self.bucket, prefix, options).await
+    }
+
+    fn signer(&self) -> Option<&dyn UrlSigner> {
+        Some(&self.signer)
+    }
+}

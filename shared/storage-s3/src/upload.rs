@@ -1,0 +1,501 @@
+//! Uploads: parts as bytes come, and one object that tells another process how to go on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use roadstead_storage::{Error, Key, Upload};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::bucket::{Bucket, Condition, Metadata, Part};
+use crate::claims::{Claim, Claims, Committed};
+use crate::config::{LARGEST_PART, MIB, SMALLEST_PART};
+use crate::error::{Failure, Kind};
+use crate::rename::copy_parts;
+use crate::session::{Multipart, Notes, is_unfinished};
+
+/// How many parts of an upload are on the way to the store while the next one fills.
+const PARALLEL: usize = 2;
+
+/// How often joining the parts is begun again when another request came between.
+const RACES: usize = 10;
+
+/// An upload in the hands of this process.
+///
+/// Memory: one part that fills and up to [`PARALLEL`] on the way, 30 MiB with Distribution's
+/// `chunksize` of 10 MiB. Beyond a thousand parts' worth of bytes, 10 GiB with it, a part is a
+/// thousandth of what has come: S3 takes 10,000 parts, and those last for any object it takes.
+///
+/// What was appended after the last sync is lost when it is dropped. After a failure, or when
+/// the future of an operation was dropped, every further operation fails; another `Upload` of the
+/// key goes on from the last sync.
+///
+/// S3 has no locks: only within this process is a key ever [`Error::Busy`] when it is opened. Of
+/// two processes that go on with an upload at the same time, the first to sync or commit wins and
+/// the other is told `Busy` then, as each of them writes its object only over the one it began
+/// with. In a store that ignores such conditions the last one wins.
+pub(crate) struct S3Upload {
+    bucket: Arc<Bucket>,
+    claim: Claim,
+    key: Key,
+    object: String,
+    /// What lies at the key, as it was seen or written last.
+    stored: Stored,
+    /// The multipart upload, and those of its parts that have arrived.
+    multipart: Option<Multipart>,
+    parts: BTreeMap<usize, Part>,
+    next_part: usize,
+    on_the_way: JoinSet<Result<(usize, Part), Failure>>,
+    /// How many bytes are in parts, those on the way as well, or in a large object.
+    sent: u64,
+    /// The bytes after those.
+    buffer: Vec<u8>,
+    /// Whether there cannot be a multipart upload besides.
+    settled: bool,
+    /// Whether an operation has not come to its end.
+    doubtful: bool,
+}
+
+/// What lies at the key of an upload.
+#[derive(Clone, Debug)]
+enum Stored {
+    /// Nothing.
+    Nothing,
+    /// The whole content that the upload had at this size.
+    Content(Committed),
+    /// The same, and too much of it to be fetched: it was committed before, and not moved.
+    Large(Committed),
+    /// Notes, and the bytes that no part has; the size is that of the whole upload.
+    Notes(Committed),
+    /// Something that is of no more use.
+    Remains(String),
+}
+
+impl S3Upload {
+    pub(crate) async fn open(
+        bucket: &Arc<Bucket>,
+        claims: &Claims,
+        key: &Key,
+    ) -> Result<Self, Error> {
+        if *key == Key::root() {
+            return Err(Error::InvalidKey(key.to_string()));
+        }
+        let mut upload = Self {
+            bucket: Arc::clone(bucket),
+            claim: claims.claim(key)?,
+            key: key.clone(),
+            object: bucket.object(key),
+            stored: Stored::Nothing,
+            multipart: None,
+            parts: BTreeMap::new(),
+            next_part: 1,
+            on_the_way: JoinSet::new(),
+            sent: 0,
+            buffer: Vec::new(),
+            settled: true,
+            doubtful: false,
+        };
+        upload.resume().await.map_err(Failure::outage)?;
+        Ok(upload)
+    }
+
+    /// Finds out from the store what there is.
+    async fn resume(&mut self) -> Result<(), Failure> {
+        let (head, body) = match self.bucket.get(&self.object, None, None).await {
+            Err(failure) if failure.kind == Kind::NoObject => return Ok(()),
+            answer => answer?,
+        };
+        let (etag, size) = (head.etag.clone(), head.stat.size);
+        if !is_unfinished(&head) {
+            let committed = Committed { etag, size };
+            if size > self.bucket.config.chunk_size {
+                self.settled = false;
+                self.sent = size;
+                self.stored = Stored::Large(committed);
+                return Ok(());
+            }
+            self.buffer = fetch(body, size).await?;
+            self.stored = Stored::Content(committed);
+            return Ok(());
+        }
+        self.settled = false;
+        self.buffer = fetch(body, size).await?;
+        let unreadable = || Failure::found("resuming", "unreadable notes");
+        let notes = Notes::of(&head.metadata).ok_or_else(unreadable)?;
+        if !notes.are_before() && !self.resume_multipart(&notes).await? {
+            tracing::warn!(upload = %self.key, "its multipart upload is gone: it begins anew");
+            self.buffer.clear();
+            self.stored = Stored::Remains(etag);
+            return Ok(());
+        }
+        let size = self.size();
+        self.stored = Stored::Notes(Committed { etag, size });
+        Ok(())
+    }
+
+    /// Goes on with the multipart upload of `notes`; `false` when it is gone.
+    async fn resume_multipart(&mut self, notes: &Notes) -> Result<bool, Failure> {
+        let id = &notes.multipart.id;
+        let parts = match self.bucket.parts(&self.object, id, notes.parts).await {
+            Err(failure) if failure.kind == Kind::NoUpload => return Ok(false),
+            parts => parts?,
+        };
+        if !notes.are_about(&parts) {
+            let why = "other parts than were noted: two registries have changed this upload";
+            return Err(Failure::found("resuming", why));
+        }
+        self.sent = notes.parts_size;
+        self.next_part = parts.len() + 1;
+        self.parts = (1..).zip(parts).collect();
+        self.multipart = Some(notes.multipart.clone());
+        Ok(true)
+    }
+
+    /// Begins an operation. One that has not come to its end leaves nothing to rely on.
+    fn begin(&mut self) -> Result<(), Error> {
+        if self.doubtful {
+            let why = "an operation on this upload failed or was abandoned";
+            return Err(Failure::found("going on", why).outage());
+        }
+        self.doubtful = true;
+        Ok(())
+    }
+
+    fn end(&mut self, outcome: Result<(), Failure>) -> Result<(), Error> {
+        self.doubtful = outcome.is_err();
+        outcome.map_err(|failure| match failure.kind {
+            Kind::Condition | Kind::Race => Error::Busy(self.key.to_string()),
+            _ => failure.outage(),
+        })
+    }
+
+    async fn take_in(&mut self, chunks: &[Bytes]) -> Result<(), Failure> {
+        for chunk in chunks {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                let part = self.part_size();
+                if self.buffer.len() >= part {
+                    self.send_part().await?;
+                    continue;
+                }
+                let (now, later) = rest.split_at(rest.len().min(part - self.buffer.len()));
+                extend(&mut self.buffer, now, part);
+                rest = later;
+            }
+        }
+        Ok(())
+    }
+
+    /// How large the next part shall be, in bytes.
+    fn part_size(&self) -> usize {
+        part_size(self.bucket.config.chunk_size, self.sent)
+    }
+
+    /// Sends what has come as a part, without waiting for it to arrive.
+    async fn send_part(&mut self) -> Result<(), Failure> {
+        let multipart = self.begun_multipart().await?;
+        while self.on_the_way.len() >= PARALLEL {
+            self.one_arrived().await?;
+        }
+        let content = Bytes::from(std::mem::take(&mut self.buffer));
+        let number = self.next_part;
+        self.next_part += 1;
+        self.sent += content.len() as u64;
+        let (bucket, object) = (Arc::clone(&self.bucket), self.object.clone());
+        self.on_the_way.spawn(async move {
+            let part = bucket.put_part(&object, &multipart.id, number, content);
+            Ok((number, part.await?))
+        });
+        Ok(())
+    }
+
+    async fn one_arrived(&mut self) -> Result<(), Failure> {
+        if let Some(arrived) = self.on_the_way.join_next().await {
+            let arrived = arrived.map_err(|panic| Failure::found("UploadPart", panic))?;
+            let (number, part) = arrived?;
+            self.parts.insert(number, part);
+        }
+        Ok(())
+    }
+
+    /// All parts, once they have arrived.
+    async fn arrived_parts(&mut self) -> Result<Vec<Part>, Failure> {
+        while !self.on_the_way.is_empty() {
+            self.one_arrived().await?;
+        }
+        Ok(self.parts.values().cloned().collect())
+    }
+
+    /// The multipart upload, which is begun if need be.
+    async fn begun_multipart(&mut self) -> Result<Multipart, Failure> {
+        if let Some(multipart) = &self.multipart {
+            return Ok(multipart.clone());
+        }
+        let session = Uuid::new_v4().to_string();
+        self.announce_multipart(&session).await?;
+        let metadata = Multipart::metadata(&session);
+        let id = self.bucket.create_multipart(&self.object, &metadata);
+        let id = id.await?;
+        let multipart = Multipart { id, session };
+        self.multipart = Some(multipart.clone());
+        if let Stored::Large(stored) = &self.stored {
+            let to = (self.object.as_str(), multipart.id.as_str());
+            let parts = copy_parts(&self.bucket, (&self.object, stored), to).await?;
+            self.next_part = parts.len() + 1;
+            self.parts = (1..).zip(parts).collect();
+        }
+        Ok(multipart)
+    }
+
+    /// Notes that there will be a multipart upload. Should the process end before its id is
+    /// noted, then whoever deletes the upload looks for it.
+    async fn announce_multipart(&mut self, session: &str) -> Result<(), Failure> {
+        self.settled = false;
+        let size = match &self.stored {
+            Stored::Nothing => 0,
+            Stored::Content(content) => content.size,
+            // It is announced, or looked for in any case.
+            Stored::Large(_) | Stored::Notes(_) | Stored::Remains(_) => return Ok(()),
+        };
+        let synced = &self.buffer[..usize::try_from(size).unwrap_or(usize::MAX)];
+        let (synced, notes) = (Bytes::copy_from_slice(synced), Notes::before(session));
+        let etag = self.put(synced, notes.metadata()).await?;
+        self.stored = Stored::Notes(Committed { etag, size });
+        Ok(())
+    }
+
+    /// Replaces what lies at the key, if nobody else has done so.
+    async fn put(&self, content: Bytes, metadata: Metadata) -> Result<String, Failure> {
+        let condition = self.untouched();
+        self.bucket
+            .put_if(&self.object, content, &condition, metadata)
+            .await
+    }
+
+    /// The condition that nobody else has gone on with the upload.
+    fn untouched(&self) -> Condition {
+        match &self.stored {
+            Stored::Nothing => Condition::Absent,
+            Stored::Remains(etag) => Condition::Is(etag.clone()),
+            Stored::Content(stored) | Stored::Large(stored) | Stored::Notes(stored) => {
+                Condition::Is(stored.etag.clone())
+            }
+        }
+    }
+
+    async fn store(&mut self) -> Result<(), Failure> {
+        let size = self.size();
+        match &self.stored {
+            Stored::Content(stored) | Stored::Large(stored) | Stored::Notes(stored)
+                if stored.size == size =>
+            {
+                return Ok(());
+            }
+            Stored::Large(_) => drop(self.begun_multipart().await?),
+            _ => {}
+        }
+        let Some(multipart) = self.multipart.clone() else {
+            let content = Bytes::copy_from_slice(&self.buffer);
+            let etag = self.put(content, Metadata::default()).await?;
+            self.stored = Stored::Content(Committed { etag, size });
+            return Ok(());
+        };
+        if self.buffer.len() >= (self.part_size() / 2).max(SMALLEST_PART as usize) {
+            self.send_part().await?;
+        }
+        let notes = Notes::new(&multipart, &self.arrived_parts().await?);
+        let rest = Bytes::copy_from_slice(&self.buffer);
+        let etag = self.put(rest, notes.metadata()).await?;
+        self.stored = Stored::Notes(Committed { etag, size });
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<(), Failure> {
+        let size = self.size();
+        match &self.stored {
+            Stored::Content(stored) | Stored::Large(stored) if stored.size == size => {
+                self.claim.commit(stored.clone(), self.settled);
+                return Ok(());
+            }
+            Stored::Large(_) => drop(self.begun_multipart().await?),
+            _ => {}
+        }
+        let etag = match self.multipart.clone() {
+            Some(multipart) => self.complete(&multipart).await?,
+            None => {
+                let content = Bytes::from(std::mem::take(&mut self.buffer));
+                self.sent = size;
+                self.put(content, Metadata::default()).await?
+            }
+        };
+        let committed = Committed { etag, size };
+        self.claim.commit(committed.clone(), self.settled);
+        self.forget_all();
+        self.sent = size;
+        self.stored = Stored::Large(committed);
+        Ok(())
+    }
+
+    /// Joins all parts; the `ETag` of the object.
+    async fn complete(&mut self, multipart: &Multipart) -> Result<String, Failure> {
+        if !self.buffer.is_empty() {
+            self.send_part().await?;
+        }
+        let parts = self.arrived_parts().await?;
+        let mut condition = self.bucket.within_means(self.untouched()).await?;
+        let mut races = RACES;
+        loop {
+            let complete = self
+                .bucket
+                .complete(&self.object, &multipart.id, &parts, &condition);
+            let failure = match complete.await {
+                Ok(etag) => return Ok(etag),
+                Err(failure) => failure,
+            };
+            match failure.kind {
+                Kind::Race if races > 0 => races -= 1,
+                Kind::Unknown if condition != Condition::Any => condition = Condition::Any,
+                // The answer to the same request, sent before, may have been lost.
+                Kind::NoUpload | Kind::Condition | Kind::NoObject => {
+                    let head = self.bucket.head(&self.object).await;
+                    return match head {
+                        Ok(head) if multipart.became(&head) => Ok(head.etag),
+                        _ => Err(failure),
+                    };
+                }
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    async fn discard(&mut self) -> Result<(), Failure> {
+        self.on_the_way.shutdown().await;
+        if let Some(multipart) = &self.multipart {
+            self.bucket.abort(&self.object, &multipart.id).await?;
+        }
+        if self.doubtful || !matches!(self.stored, Stored::Nothing) {
+            self.bucket.delete(&self.object).await?;
+        }
+        self.forget_all();
+        self.stored = Stored::Nothing;
+        Ok(())
+    }
+
+    fn forget_all(&mut self) {
+        self.multipart = None;
+        self.parts.clear();
+        self.next_part = 1;
+        self.sent = 0;
+        self.buffer = Vec::new();
+    }
+}
+
+#[async_trait]
+impl Upload for S3Upload {
+    fn size(&self) -> u64 {
+        self.sent + self.buffer.len() as u64
+    }
+
+    /// Holds up to a part in memory, and [`PARALLEL`] on their way.
+    async fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
+        self.begin()?;
+        let outcome = self.take_in(chunks).await;
+        self.end(outcome)
+    }
+
+    async fn sync(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        let outcome = self.store().await;
+        self.end(outcome)
+    }
+
+    async fn commit(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        let outcome = self.finish().await;
+        self.end(outcome)
+    }
+
+    async fn cancel(&mut self) -> Result<(), Error> {
+        let outcome = self.discard().await;
+        self.end(outcome)
+    }
+}
+
+impl fmt::Debug for S3Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Upload")
+            .field("key", &self.key)
+            .field("sent", &self.sent)
+            .field("buffered", &self.buffer.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// All of a body of `size` bytes.
+async fn fetch(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Failure> {
+    let mut all = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| Failure::found("GetObject", error))?;
+        all.extend_from_slice(&chunk);
+    }
+    match all.len() as u64 == size {
+        true => Ok(all),
+        false => Err(Failure::found("GetObject", "the body ended early")),
+    }
+}
+
+/// Appends without ever taking much more memory than `most` bytes.
+fn extend(buffer: &mut Vec<u8>, chunk: &[u8], most: usize) {
+    let needed = buffer.len() + chunk.len();
+    if needed > buffer.capacity() {
+        let roomy = (buffer.capacity() * 2).min(most).max(needed);
+        buffer.reserve_exact(roomy - buffer.len());
+    }
+    buffer.extend_from_slice(chunk);
+}
+
+/// How large the part after `sent` bytes is: the chunk size, and from a thousand of these on a
+/// thousandth of what was sent, in whole MiB.
+fn part_size(chunk_size: u64, sent: u64) -> usize {
+    let grown = (sent / 1000).next_multiple_of(MIB);
+    let size = chunk_size.max(grown).min(LARGEST_PART);
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MOST_PARTS;
+
+    #[test]
+    fn ten_thousand_parts_are_enough_for_any_object() {
+        const TIB: u64 = 1024 * 1024 * MIB;
+        for chunk_size in [SMALLEST_PART, 10 * MIB, 64 * MIB] {
+            let (mut sent, mut parts) = (0, 0);
+            while sent < 5 * TIB {
+                let size = part_size(chunk_size, sent) as u64;
+                assert!((SMALLEST_PART..=LARGEST_PART).contains(&size));
+                sent += size;
+                parts += 1;
+            }
+            assert!(parts <= MOST_PARTS, "{parts} parts of {chunk_size}");
+        }
+        assert_eq!(part_size(10 * MIB, 0) as u64, 10 * MIB);
+        assert_eq!(part_size(10 * MIB, 9999 * MIB) as u64, 10 * MIB);
+        assert_eq!(part_size(10 * MIB, 100 * 1024 * MIB) as u64, 103 * MIB);
+    }
+
+    #[test]
+    fn a_buffer_takes_no_more_than_a_part() {
+        let mut buffer = Vec::new();
+        for _ in 0..1000 {
+            extend(&mut buffer, &[0; 1000], 1_000_000);
+        }
+        assert_eq!(buffer.len(), 1_000_000);
+        assert_eq!(buffer.capacity(), 1_000_000);
+    }
+}

@@ -1,0 +1,60 @@
+//! The suite that every driver passes, over an emulator of S3.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use roadstead_storage::{Driver, testkit};
+use roadstead_storage_s3::{Config, S3Driver};
+use support::Folder;
+
+struct Bucket {
+    folder: Folder,
+    change: fn(&mut Config),
+}
+
+#[async_trait]
+impl testkit::Store for Bucket {
+    fn driver(&self) -> Arc<dyn Driver> {
+        let mut config = self.folder.config();
+        (self.change)(&mut config);
+        Arc::new(S3Driver::new(config).unwrap())
+    }
+
+    async fn leftovers(&self) -> Vec<String> {
+        let objects = self.folder.objects().await;
+        let own = objects
+            .into_iter()
+            .filter(|name| name.contains(".roadstead-"));
+        own.chain(self.folder.multiparts().await).collect()
+    }
+}
+
+macro_rules! store {
+    ($change:expr) => {
+        match Folder::new().await {
+            Some(folder) => Bucket {
+                folder,
+                change: $change,
+            },
+            None => return Ok(()),
+        }
+    };
+}
+
+mod with_the_defaults {
+    use super::*;
+    testkit::suite!(store!(|_| {}));
+}
+
+mod with_the_smallest_parts {
+    use super::*;
+    testkit::suite!(store!(|config| {
+        config.chunk_size = 5 * 1024 * 1024;
+        config.copy_chunk_size = 5 * 1024 * 1024;
+        config.copy_threshold = 0;
+    }));
+}

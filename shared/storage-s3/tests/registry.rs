@@ -1,0 +1,149 @@
+//! How many requests the operations of a registry make, over Distribution's layout: what the
+//! layout and the core add to the driver's own requests.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use roadstead_metadata::Page;
+use roadstead_metadata_layout::{Layout, Options};
+use roadstead_oci::{Algorithm, Digest, Digester, Reference, RepositoryName};
+use roadstead_registry::{NewManifest, Policy, Pull, Registry};
+use roadstead_storage::{ByteRange, Driver, Key, Write, WriteMode};
+use roadstead_storage_s3::{Config, S3Driver};
+use support::Folder;
+use support::proxy::Proxy;
+use uuid::Uuid;
+
+struct Counted {
+    folder: Folder,
+    proxy: Proxy,
+}
+
+impl Counted {
+    /// A registry that has nothing in memory but what the probe of the store has found.
+    async fn registry(&self) -> Registry {
+        let config = Config {
+            endpoint: Some(self.proxy.url.clone()),
+            ..self.folder.config()
+        };
+        let driver: Arc<dyn Driver> = Arc::new(S3Driver::new(config).unwrap());
+        driver.write(&[first()]).await.unwrap();
+        self.proxy.requests();
+        let layout = Layout::new(Arc::clone(&driver), Options::default());
+        Registry::new(Arc::new(layout), driver, Policy::default())
+    }
+
+    /// How many requests were made since the last call, and which.
+    fn requests(&self) -> (usize, String) {
+        let requests = self.proxy.requests();
+        let mut counts = BTreeMap::new();
+        for request in &requests {
+            *counts.entry(request.as_str()).or_insert(0) += 1;
+        }
+        let counts = counts.iter().map(|(name, count)| format!("{count} {name}"));
+        (requests.len(), counts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A write before which the driver probes the store.
+fn first() -> Write {
+    Write {
+        key: Key::new(&format!("first/{}", Uuid::new_v4())).unwrap(),
+        content: Bytes::new(),
+        mode: WriteMode::CreateNew,
+    }
+}
+
+async fn push(
+    s3: &Counted,
+    registry: &Registry,
+    name: &RepositoryName,
+    chunks: &[Bytes],
+) -> Digest {
+    let uploads = registry.repository(name).uploads();
+    let session = uploads.begin().await.unwrap();
+    report("POST", s3.requests(), 1);
+    let mut digester = Digester::new(Algorithm::Sha256);
+    for (number, chunk) in chunks.iter().enumerate() {
+        digester.update(chunk);
+        let mut upload = uploads.open(&session.id).await.unwrap();
+        let body = stream::iter([Ok(chunk.clone())]);
+        upload.append(body, None).await.unwrap();
+        upload.checkpoint().await.unwrap();
+        drop(upload);
+        match number {
+            0 => report("first PATCH", s3.requests(), 6),
+            _ => report("further PATCH", s3.requests(), 7),
+        }
+    }
+    let digest = digester.finish();
+    let upload = uploads.open(&session.id).await.unwrap();
+    upload.finish(&digest).await.unwrap();
+    report("PUT that commits", s3.requests(), 10);
+    digest
+}
+
+/// Says what was counted; more than `most` is a step back.
+fn report(operation: &str, (count, requests): (usize, String), most: usize) {
+    println!("{operation}: {count} ({requests})");
+    assert!(
+        count <= most,
+        "{operation} made {count} requests: {requests}"
+    );
+}
+
+#[tokio::test]
+async fn requests_of_a_registry() {
+    let Some(folder) = Folder::new().await else {
+        return;
+    };
+    let proxy = Proxy::new(folder.url).await;
+    let s3 = Counted { folder, proxy };
+    let registry = s3.registry().await;
+    let name: RepositoryName = "a/b".parse().unwrap();
+    let repository = registry.repository(&name);
+    let chunks = ["some ", "small ", "layer"].map(Bytes::from);
+    let layer = push(&s3, &registry, &name, &chunks).await;
+    let config = push(&s3, &registry, &name, &["{}".into()]).await;
+
+    let other = s3.registry().await;
+    let other = other.repository(&name);
+    other.blobs().stat(&layer).await.unwrap();
+    report("blob HEAD", s3.requests(), 2);
+    let pull = other.blobs().pull(&layer, ByteRange::ALL).await.unwrap();
+    assert!(matches!(pull, Pull::Redirect(_)));
+    report("blob GET", s3.requests(), 1);
+
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{layer}","size":16}}]}}"#
+    );
+    let manifest = NewManifest {
+        reference: "latest".parse().unwrap(),
+        tags: Vec::new(),
+        content_type: None,
+        bytes: manifest.into(),
+    };
+    repository.manifests().push(manifest).await.unwrap();
+    report("manifest PUT", s3.requests(), 12);
+    let latest: Reference = "latest".parse().unwrap();
+    repository.manifests().pull(&latest).await.unwrap();
+    report("manifest GET", s3.requests(), 2);
+    let cold = s3.registry().await;
+    let cold = cold.repository(&name);
+    cold.manifests().pull(&latest).await.unwrap();
+    report("manifest GET, nothing in memory", s3.requests(), 3);
+    let page = Page {
+        after: None,
+        limit: 100,
+    };
+    cold.tags().list(page).await.unwrap();
+    report("tags", s3.requests(), 1);
+    registry.catalog(page).await.unwrap();
+    report("catalog", s3.requests(), 6);
+}
