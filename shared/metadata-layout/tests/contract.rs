@@ -68,10 +68,10 @@ impl testkit::Store for Memory {
 
 mod with_a_cache {
     use super::*;
-    testkit::suite!(Memory::new(100));
+    testkit::suite!(Some(Memory::new(100)));
 }
 
 mod without_a_cache {
     use super::*;
-    testkit::suite!(Memory::new(0));
+    testkit::suite!(Some(Memory::new(0)));
 }

@@ -14,10 +14,10 @@
 //!     // and the bytes that uploads leave: `put`, `get`
 //! }
 //!
-//! testkit::suite!(Memory(MemoryDriver::new()));
+//! testkit::suite!(Some(Memory(MemoryDriver::new())));
 //! ```
 //!
-//! The expression is evaluated for each test anew, in an async function. It gives a store, or
+//! The expression is evaluated for each test anew, in an async function. It gives `Some` store, or
 //! `None` where a server that is needed cannot be had: saying so is up to the expression. The
 //! crate needs tokio with `macros` and `rt-multi-thread` among its dev-dependencies.
 
@@ -75,11 +75,11 @@ pub trait Store: Send + Sync {
 }
 
 /// Runs `test` on `store`, and then makes sure that nothing is left once all is deleted.
-pub async fn check<S: Store>(
+pub async fn check(
     test: impl AsyncFn(&dyn Store) -> Outcome,
-    store: impl Into<Option<S>>,
+    store: Option<impl Store>,
 ) -> Outcome {
-    let Some(store) = store.into() else {
+    let Some(store) = store else {
         return Ok(());
     };
     test(&store).await?;
@@ -275,13 +275,13 @@ async fn check_pages(
     for after in places {
         let behind = expected.iter().filter(|one| one.as_str() > after);
         let behind: Vec<_> = behind.cloned().collect();
-        for limit in [1, 2, expected.len(), usize::MAX] {
+        for limit in [1, 3, usize::MAX] {
             let shown = &behind[..behind.len().min(limit)];
             let found = list(page(Some(after), limit)).await?;
             assert_eq!(found, shown, "{limit} after {after:?}");
         }
     }
-    for limit in 1..=expected.len() {
+    for limit in [1, 2, 3, expected.len()] {
         let mut all = Vec::new();
         loop {
             let after = all.last().cloned();
