@@ -2,11 +2,13 @@
 //! does all that it wants to do.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 
 use roadstead_metadata::{BlobStore, Error, LinkStore, ManifestStore, Page, TagStore, UploadStore};
 use roadstead_metadata_dynamodb::DynamoDb;
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
 use roadstead_oci::Reference;
+use tokio::sync::Notify;
 
 use crate::kit::{
     adopt, app, assert_sound, begin, blobs, manifest, many, push, sha256, sha512, subject, tag,
@@ -113,10 +115,7 @@ async fn pushed_untagged(_: &Table, back_end: &DynamoDb) {
 
 #[tokio::test]
 async fn a_push_comes_while_its_manifest_is_deleted() {
-    interleave(pushed, delete, push_small, async |table, held, other| {
-        both_succeed(table, held, other).await;
-    })
-    .await;
+    interleave(pushed, delete, push_small, both_succeed).await;
 }
 
 #[tokio::test]
@@ -142,6 +141,50 @@ async fn a_manifest_is_deleted_while_it_is_pushed() {
         assert_eq!(new, 100, "the push was last");
     })
     .await;
+}
+
+/// The tags that follow a push's first transaction come between what the deletion reads and what
+/// it writes.
+#[tokio::test]
+async fn the_rest_of_a_push_comes_while_its_manifest_is_deleted() {
+    for (push_at, delete_at) in [2, 3, 4]
+        .into_iter()
+        .flat_map(|at| [(at, 2), (at, 3), (at, 4)])
+    {
+        let Some(table) = Table::new().await else {
+            return;
+        };
+        let (pushing, deleting) = (
+            Proxy::new(table.server.address).await,
+            Proxy::new(table.server.address).await,
+        );
+        pushing.plan(push_at, Fault::Held);
+        deleting.plan(delete_at, Fault::Held);
+        let over =
+            |proxy: &Proxy| table.back_end_over(client(proxy.address, RetryConfig::standard()));
+        let (pusher, deleter) = (over(&pushing), over(&deleting));
+        let pushed = Notify::new();
+        let push = async {
+            push_many(&table, pusher).await.unwrap();
+            pushed.notify_one();
+        };
+        let deletion = async {
+            pushing.arrival().await;
+            let mut deletion = pin!(delete(&table, deleter));
+            let is_deleted = tokio::select! {
+                done = &mut deletion => done.is_ok(),
+                () = deleting.arrival() => false,
+            };
+            pushing.release();
+            if !is_deleted {
+                pushed.notified().await;
+                deleting.release();
+                deletion.await.unwrap();
+            }
+        };
+        tokio::join!(push, deletion);
+        assert_sound(&table).await;
+    }
 }
 
 #[tokio::test]
@@ -262,7 +305,10 @@ async fn a_blob_is_pushed_while_it_is_deleted() {
     let delete = async |_: &Table, back_end: DynamoDb| {
         back_end.delete_blob(&sha256(b"content")).await.map(drop)
     };
-    let push = async |_: &Table, back_end: DynamoDb| adopt(&back_end, "0-0-2").await;
+    let push = async |_: &Table, back_end: DynamoDb| {
+        adopt(&back_end, "0-0-2").await?;
+        back_end.end(&app(), "0-0-2").await
+    };
     interleave(stored, delete, push, both_succeed).await;
     interleave(stored, push, delete, both_succeed).await;
 }
