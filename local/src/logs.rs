@@ -247,17 +247,32 @@ fn level_name(level: Level) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
+pub(crate) mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
+
+    /// Runs `events` with `layer` as the log. One at a time: what of the code is of interest to a
+    /// log is remembered by `tracing` for the whole process, and two that come and go at the same
+    /// time could take each other's answer.
+    pub(crate) fn logged<L>(layer: L, events: impl FnOnce())
+    where
+        L: Layer<tracing_subscriber::Registry> + Send + Sync,
+    {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::callsite::rebuild_interest_cache();
+            events();
+        });
+    }
 
     /// The lines that `events` writes.
     fn lines(options: Options, events: impl FnOnce()) -> Vec<String> {
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = written.clone();
         let layer = layer_to(options, move |line| sink.lock().unwrap().extend(line));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
+        logged(layer, events);
         let written = written.lock().unwrap();
         let text = String::from_utf8(written.clone()).unwrap();
         text.lines().map(str::to_owned).collect()

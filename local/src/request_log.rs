@@ -210,7 +210,6 @@ mod tests {
     use http::Response;
     use http_body_util::BodyExt;
     use tower::{Layer, ServiceExt, service_fn};
-    use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
     use crate::logs;
@@ -237,7 +236,6 @@ mod tests {
             ..logs::Options::default()
         };
         let log = logs::layer_to(options, move |line| sink.lock().unwrap().extend(line));
-        let subscriber = tracing_subscriber::registry().with(log);
         let service = service_fn(move |_: Request<Body>| {
             let response = answer();
             async move {
@@ -247,7 +245,7 @@ mod tests {
                 }
             }
         });
-        tracing::subscriber::with_default(subscriber, || {
+        logs::tests::logged(log, || {
             let request = request.body(Body::empty()).unwrap();
             let response = layer().layer(service).oneshot(request).now_or_never();
             let Some(response) = response else { return };

@@ -20,8 +20,10 @@ use super::activity::Activity;
 use super::sendfile::system::{FILE_FOLLOWS, send_file};
 use super::sendfile::{Files, Next, Part, shortened};
 
-/// The bytes of files that one connection may send before others have their turn.
-const TURN: usize = 4 * 1024 * 1024;
+/// The bytes of files that one connection may send before others have their turn: some 2 ms where
+/// the client is on the same machine; elsewhere the network is full long before. Each turn costs
+/// a wake-up of another thread, and mostly a move to its processor.
+const TURN: usize = 16 * 1024 * 1024;
 
 /// What a client may still send after the answer that ended its connection.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;

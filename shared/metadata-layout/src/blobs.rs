@@ -34,16 +34,22 @@ impl BlobStore for Layout {
             if after.is_some_and(|after| shard.as_str() < after.get(..2).unwrap_or(after)) {
                 continue;
             }
-            let options = ListOptions {
-                after,
-                limit: page.limit - found.len(),
-            };
             let prefix = root.join(&shard).map_err(unavailable)?;
-            for hex in self.names(&prefix, options).await? {
-                found.extend(self.stored_blob(&hex).await?);
-            }
-            if found.len() >= page.limit {
-                break;
+            let mut after = after.map(str::to_owned);
+            while found.len() < page.limit {
+                let options = ListOptions {
+                    after: after.as_deref(),
+                    limit: page.limit - found.len(),
+                };
+                let names = self.names(&prefix, options).await?;
+                let is_end = names.len() < options.limit;
+                for hex in &names {
+                    found.extend(self.stored_blob(hex).await?);
+                }
+                after = names.into_iter().next_back();
+                if is_end {
+                    break;
+                }
             }
         }
         Ok(found)

@@ -96,16 +96,17 @@ impl Folder {
     const READ_AT_ONCE: usize = 256;
 
     /// Begins a folder where the walk begins. What comes after the name of that place is read in
-    /// order. Before that name, only what lies below it or below a folder that it extends by `-`
-    /// or `.` can come after the place, as these two alone come before the slash.
+    /// order. Before that name, only what lies below it or below a folder that it extends by a
+    /// character that comes before the slash can come after the place: `-` and `.`, and others
+    /// that no name has but the place may.
     fn open(prefix: String, after: Option<&str>) -> Self {
         let after = after.and_then(|after| after.strip_prefix(&prefix));
         let name = after.map(|after| after.split('/').next().unwrap_or(after));
         let name = name.filter(|name| !name.is_empty());
         let extended = |name: &str| {
-            let ends = name.match_indices(['-', '.']).map(|(end, _)| end);
+            let ends = name.match_indices(|c| c < '/').map(|(end, _)| end);
             ends.chain([name.len()])
-                .filter(|end| *end > 0)
+                .filter(|end| can_be_folder(&name[..*end]))
                 .collect::<Vec<_>>()
         };
         let ends = name.map(extended).unwrap_or_default();
@@ -164,6 +165,11 @@ impl Folder {
             path => root.join(path).map_err(unavailable),
         }
     }
+}
+
+/// Whether repositories can lie in a folder of this name: a place to begin may be any text.
+fn can_be_folder(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('_') && Key::new(name).is_ok()
 }
 
 impl Layout {

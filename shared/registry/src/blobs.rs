@@ -100,17 +100,37 @@ impl Blobs<'_> {
     ) -> Result<bool, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
-        let canonical = match from {
-            Some(from) if may_read(from) => self.found_in(from, digest).await?,
+        let found = match from {
+            Some(from) if may_read(from) => {
+                let canonical = self.found_in(from, digest).await?;
+                canonical.map(|canonical| (from.clone(), canonical))
+            }
             Some(_) => None,
             None => self.found_anywhere(digest, may_read).await?,
         };
-        let Some(canonical) = canonical else {
-            return Ok(false);
-        };
-        let alias = (canonical != *digest).then_some(digest);
-        parts.metadata.link(self.0.name, &canonical, alias).await?;
-        Ok(true)
+        match found {
+            Some((from, _)) if from == *self.0.name => Ok(true),
+            Some((from, canonical)) => self.link_from(&from, &canonical, digest).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Links a blob that `from` has, and must still have afterwards: then garbage collection,
+    /// which removes links before it looks at all of them again, keeps it.
+    async fn link_from(
+        self,
+        from: &RepositoryName,
+        canonical: &Digest,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let metadata = &self.0.parts().metadata;
+        let alias = (canonical != digest).then_some(digest);
+        metadata.link(self.0.name, canonical, alias).await?;
+        let is_there = self.found_in(from, digest).await?.is_some();
+        if !is_there {
+            metadata.unlink(self.0.name, canonical).await?;
+        }
+        Ok(is_there)
     }
 
     async fn found_in(
@@ -130,7 +150,7 @@ impl Blobs<'_> {
         self,
         digest: &Digest,
         may_read: &(dyn Fn(&RepositoryName) -> bool + Send + Sync),
-    ) -> Result<Option<Digest>, Error> {
+    ) -> Result<Option<(RepositoryName, Digest)>, Error> {
         /// How many repositories a search looks at: a bound on what one request costs.
         const MOST: usize = 1000;
         let parts = self.0.parts();
@@ -138,7 +158,7 @@ impl Blobs<'_> {
             return Ok(None);
         }
         if let Some(found) = self.found_in(self.0.name, digest).await? {
-            return Ok(Some(found));
+            return Ok(Some((self.0.name.clone(), found)));
         }
         let page = Page {
             after: None,
@@ -147,7 +167,7 @@ impl Blobs<'_> {
         let repositories = parts.metadata.repositories(Repositories::All, page).await?;
         for repository in repositories.iter().filter(|name| may_read(name)) {
             if let Some(found) = self.found_in(repository, digest).await? {
-                return Ok(Some(found));
+                return Ok(Some((repository.clone(), found)));
             }
         }
         Ok(None)

@@ -5,7 +5,8 @@
 //!   manifest of a push under way may still be on its way.
 //! - Links are removed first, manifests are looked at once more, and only then are bytes deleted.
 //!   A push checks its links after it stored its manifest; so either the second look finds the
-//!   manifest, or the push finds the link gone and is refused. Nobody is told "stored" in vain.
+//!   manifest and brings back what it relies on, or the push finds the link gone and is refused.
+//!   Nobody is told "stored" in vain.
 //! - A manifest that cannot be read keeps all that it could reference: every blob and manifest
 //!   of its repository.
 //! - Anything the back end fails at ends the run; a list that is not whole deletes nothing.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, mkdir, openat};
 use rustix::io::Errno;
@@ -18,7 +19,7 @@ const MODE: Mode = Mode::from_raw_mode(0o755);
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
 }
 
 impl Directory {
@@ -28,7 +29,7 @@ impl Directory {
         let file = openat(CWD, path, flags, Mode::empty())?;
         Ok(Self {
             path: path.to_owned(),
-            file: file.into(),
+            file: Arc::new(file.into()),
         })
     }
 
@@ -50,22 +51,22 @@ impl Directory {
         &self.path
     }
 
-    pub(crate) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &Arc<File> {
         &self.file
-    }
-
-    /// Makes the entries of this directory durable, where the filesystem has a notion of that.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        match rustix::fs::fsync(&self.file) {
-            Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
-            outcome => Ok(outcome?),
-        }
     }
 }
 
 impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// Makes the entries of an open directory durable, where the filesystem has a notion of that.
+pub(crate) fn sync(directory: &File) -> io::Result<()> {
+    match rustix::fs::fsync(directory) {
+        Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+        outcome => Ok(outcome?),
     }
 }
 

@@ -10,12 +10,13 @@ use tokio::sync::Semaphore;
 
 use crate::cached::Cached;
 use crate::config::Sync;
-use crate::directory::Directory;
+use crate::directory::{self, Directory};
 use crate::durable::Durable;
 use crate::error;
 use crate::listing::Listings;
-use crate::temporary;
 use crate::upload::Claims;
+use crate::whole::{self, Pressure};
+use crate::{temporary, together};
 
 /// A root directory and what is known about it. Its methods block.
 #[derive(Debug)]
@@ -26,10 +27,14 @@ pub(crate) struct Disk {
     pub(crate) cached: Cached,
     pub(crate) listings: Listings,
     pub(crate) claims: Claims,
+    /// One for each thread that may block on the disk.
+    permits: Arc<Semaphore>,
+    pressure: Pressure,
 }
 
 impl Disk {
-    pub(crate) fn new(root: PathBuf, sync: Sync) -> Self {
+    /// The tree at `root`, on which `at_most` threads may block at a time.
+    pub(crate) fn new(root: PathBuf, sync: Sync, at_most: usize) -> Self {
         Self {
             root,
             sync,
@@ -37,6 +42,8 @@ impl Disk {
             cached: Cached::detect(),
             listings: Listings::default(),
             claims: Claims::default(),
+            permits: Arc::new(Semaphore::new(at_most)),
+            pressure: Pressure::new(),
         }
     }
 
@@ -80,10 +87,25 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes the content of `files` durable, if it is to be.
+    pub(crate) fn sync_files(&self, files: Vec<Arc<File>>) -> io::Result<()> {
+        if self.syncs() {
+            return self.sync_all(files, File::sync_all);
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self, files: Vec<Arc<File>>, sync: together::Sync) -> io::Result<()> {
+        if whole::sync(&files, &self.pressure)? {
+            return Ok(());
+        }
+        together::sync_all(files, sync, &self.permits)
+    }
+
     /// Makes what went from `directory` stay away, if anything is to be durable.
     pub(crate) fn sync_directory(&self, directory: &Directory) -> io::Result<()> {
         if self.syncs() {
-            return directory.sync();
+            return directory::sync(directory.file());
         }
         Ok(())
     }
@@ -91,7 +113,8 @@ impl Disk {
     /// Makes the entries of `touched` durable, and all that lead there, if they are to be.
     pub(crate) fn settle(&self, touched: &[&Directory]) -> io::Result<()> {
         if self.syncs() {
-            return self.durable.settle(&self.root, touched);
+            let sync = |all| self.sync_all(all, directory::sync);
+            return self.durable.settle(&self.root, touched, sync);
         }
         Ok(())
     }
@@ -106,14 +129,12 @@ fn split(key: &Key) -> (&str, &str) {
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
     disk: Arc<Disk>,
-    permits: Arc<Semaphore>,
 }
 
 impl Threads {
-    pub(crate) fn new(disk: Disk, at_most: usize) -> Self {
+    pub(crate) fn new(disk: Disk) -> Self {
         Self {
             disk: Arc::new(disk),
-            permits: Arc::new(Semaphore::new(at_most)),
         }
     }
 
@@ -128,7 +149,7 @@ impl Threads {
         T: Send + 'static,
         W: FnOnce(&Arc<Disk>) -> Result<T, Error> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = Arc::clone(&self.disk.permits).acquire_owned().await;
         let permit = permit.map_err(|closed| Error::Unavailable(closed.into()))?;
         let disk = Arc::clone(&self.disk);
         let work = move || {

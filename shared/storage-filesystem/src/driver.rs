@@ -27,8 +27,8 @@ impl FilesystemDriver {
     pub fn new(config: Config) -> Result<Self, Error> {
         let root = std::path::absolute(config.root);
         let root = root.map_err(|error| Error::Unavailable(error.into()))?;
-        let disk = Disk::new(root, config.sync);
-        let threads = Threads::new(disk, config.max_threads.max(FEWEST_THREADS));
+        let at_most = config.max_threads.max(FEWEST_THREADS);
+        let threads = Threads::new(Disk::new(root, config.sync, at_most));
         Ok(Self { threads })
     }
 
@@ -115,9 +115,9 @@ mod tests {
     #[async_trait]
     impl testkit::Store for Uncached {
         fn driver(&self) -> Arc<dyn Driver> {
-            let mut disk = Disk::new(self.0.path().to_owned(), Sync::Never);
+            let mut disk = Disk::new(self.0.path().to_owned(), Sync::Never, 2);
             disk.cached = Cached::never();
-            let threads = Threads::new(disk, 2);
+            let threads = Threads::new(disk);
             Arc::new(FilesystemDriver { threads })
         }
     }

@@ -8,11 +8,11 @@
 //! another directory.
 
 use std::collections::HashSet;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::directory::Directory;
@@ -39,18 +39,25 @@ pub(crate) struct Durable {
 }
 
 impl Durable {
-    /// Forces the entries of `touched` to the disk, in this order and each directory once, and
-    /// everything that leads there from the directory above `root` on.
-    pub(crate) fn settle(&self, root: &Path, touched: &[&Directory]) -> io::Result<()> {
+    /// Forces the entries of `touched` to the disk, each directory once, and everything that
+    /// leads there from the directory above `root` on, by `sync`.
+    pub(crate) fn settle(
+        &self,
+        root: &Path,
+        touched: &[&Directory],
+        sync: impl FnOnce(Vec<Arc<File>>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut round = Round::default();
         for directory in touched {
-            round.sync(directory)?;
+            round.add(directory)?;
+            self.anchor(root, directory, &mut round)?;
         }
-        let mut anchor = |directory: &&Directory| self.anchor(root, directory, &mut round);
-        touched.iter().try_for_each(&mut anchor)
+        sync(round.directories)?;
+        self.remember(round.fresh);
+        Ok(())
     }
 
-    /// Forces out what leads to `directory`, unless that is known to have happened.
+    /// Adds what leads to `directory`, unless that is known to be durable.
     fn anchor(&self, root: &Path, directory: &Directory, round: &mut Round) -> io::Result<()> {
         let mut fresh = Vec::new();
         let mut path = directory.path();
@@ -58,7 +65,7 @@ impl Durable {
         while !self.knows(identity) {
             fresh.extend(identity);
             let Some(above) = path.parent() else { break };
-            match Directory::open(above).and_then(|above| round.sync(&above)) {
+            match Directory::open(above).and_then(|above| round.add(&above)) {
                 Ok(metadata) => identity = Identity::of(&metadata),
                 // Deleted meanwhile, with all that was below it: there is nothing to keep.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -67,7 +74,7 @@ impl Durable {
             }
             path = above;
         }
-        self.remember(fresh);
+        round.fresh.extend(fresh);
         Ok(())
     }
 
@@ -93,15 +100,18 @@ fn is_foreign(root: &Path, above: &Path, error: &io::Error) -> bool {
 /// One settling, in which each directory is synced once.
 #[derive(Default)]
 struct Round {
+    directories: Vec<Arc<File>>,
     /// By device and inode: a path may lead to another directory by now.
-    synced: HashSet<(u64, u64)>,
+    added: HashSet<(u64, u64)>,
+    /// Those that are durable when all have been synced.
+    fresh: Vec<Identity>,
 }
 
 impl Round {
-    fn sync(&mut self, directory: &Directory) -> io::Result<Metadata> {
+    fn add(&mut self, directory: &Directory) -> io::Result<Metadata> {
         let metadata = directory.file().metadata()?;
-        if self.synced.insert((metadata.dev(), metadata.ino())) {
-            directory.sync()?;
+        if self.added.insert((metadata.dev(), metadata.ino())) {
+            self.directories.push(Arc::clone(directory.file()));
         }
         Ok(metadata)
     }

@@ -23,11 +23,14 @@ mod driver;
 mod durable;
 mod error;
 mod listing;
+mod ordered;
 mod range;
 mod read;
 mod rename;
 mod temporary;
+mod together;
 mod upload;
+mod whole;
 mod write;
 
 pub use config::{Config, Sync};

@@ -1,6 +1,7 @@
-//! Starting to write a part of a file to the disk without waiting for it.
+//! Writing a part of a file to the disk, short of making it durable.
 
 use std::fs::File;
+use std::io;
 
 /// Has the kernel begin to write out `length` bytes from `offset` on, 0 meaning all from there.
 /// Only a hint, which makes a later sync short; it says nothing about durability.
@@ -20,6 +21,27 @@ pub(crate) fn start_writing(file: &File, offset: u64, length: u64) {
             libc::SYNC_FILE_RANGE_WRITE,
         );
     }
+}
+
+/// Has the kernel write out all of the file and waits until the disk has taken the bytes, into its
+/// volatile cache maybe: not durable, but before all that the disk is told afterwards.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "no safe binding of sync_file_range(2) exists")]
+pub(crate) fn finish_writing(file: &File) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let steps = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+        | libc::SYNC_FILE_RANGE_WRITE
+        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    // SAFETY: as above.
+    match unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, steps) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn finish_writing(file: &File) -> io::Result<()> {
+    file.sync_data()
 }
 
 #[cfg(not(target_os = "linux"))]

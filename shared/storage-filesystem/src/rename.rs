@@ -67,7 +67,7 @@ fn carry(
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let mut content = File::from(openat(source, from, flags, Mode::empty())?);
     let mut staged = Staged::new(Rc::clone(target), to)?;
-    io::copy(&mut content, &mut staged.file)?;
+    io::copy(&mut content, &mut &*staged.file)?;
     disk.sync_file(&staged.file)?;
     staged.publish(WriteMode::Overwrite)?;
     // The new name has to last before the old one goes.

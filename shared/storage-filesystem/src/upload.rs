@@ -123,6 +123,15 @@ struct Data {
     _claim: Claim,
 }
 
+/// A copy of the descriptor in a process that was just forked off would hold the lock beyond the
+/// closing of the file, until that process becomes another program.
+impl Drop for Data {
+    fn drop(&mut self) {
+        // Closing does the same for everyone else.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 impl Data {
     fn open(disk: Arc<Disk>, key: Key) -> Result<Self, Error> {
         let claim = disk.claims.claim(&key)?;

@@ -4,6 +4,8 @@
 //! it is never seen half written, before or after a crash. For many files that is done in steps
 //! (write all, force all, rename all, force each directory once): the disk gets the bytes of all
 //! while the first is waited for, and a journal commits once per step rather than once per file.
+//! Where the journal keeps everything in order (see [`crate::ordered`]) the bytes need only have
+//! been written out before the renames; all is forced after these, and the journal commits once.
 //!
 //! What the contract says of a machine that stops in between, that the first few writes may have
 //! taken effect and later ones not, rests on the filesystem's journal keeping renames in order,
@@ -14,6 +16,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roadstead_storage::{Error, Write, WriteMode};
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, openat, renameat, statat, unlinkat};
@@ -22,6 +25,7 @@ use rustix::io::Errno;
 use crate::directory::{ATTEMPTS, Directory};
 use crate::disk::Disk;
 use crate::error::{self, vanished};
+use crate::ordered::keep_order;
 use crate::{range, temporary};
 
 /// How many files are written at a time; each takes two descriptors.
@@ -58,23 +62,36 @@ impl<'d> Batch<'d> {
     }
 
     fn perform(&mut self, writes: &[Write]) -> Result<(), Error> {
+        let (mut staged, conflict) = self.stage_all(writes)?;
+        let in_order = self.disk.syncs() && keep_order(staged.iter().map(|staged| &*staged.file));
+        if in_order {
+            write_out(&staged)?;
+            let published = self.publish_all(&mut staged, writes);
+            self.force(&staged)?;
+            published?;
+        } else {
+            self.force(&staged)?;
+            self.publish_all(&mut staged, writes)?;
+        }
+        conflict
+    }
+
+    /// Stages the writes before the first that is in vain, and says why that one is.
+    fn stage_all(&mut self, writes: &[Write]) -> Result<(Vec<Staged>, Result<(), Error>), Error> {
         let mut staged = Vec::with_capacity(writes.len());
-        let mut conflict = Ok(());
         for write in writes {
             match self.stage(write) {
                 Ok(file) => staged.push(file),
-                Err(exists @ Error::Exists(_)) => {
-                    conflict = Err(exists);
-                    break;
-                }
+                Err(exists @ Error::Exists(_)) => return Ok((staged, Err(exists))),
                 Err(error) => return Err(error),
             }
         }
-        self.force(&staged)?;
-        for (file, write) in staged.into_iter().zip(writes) {
-            self.publish(file, write)?;
-        }
-        conflict
+        Ok((staged, Ok(())))
+    }
+
+    fn publish_all(&mut self, staged: &mut [Staged], writes: &[Write]) -> Result<(), Error> {
+        let mut pairs = staged.iter_mut().zip(writes);
+        pairs.try_for_each(|(staged, write)| self.publish(staged, write))
     }
 
     /// Writes the content under a temporary name, unless it is in vain.
@@ -110,24 +127,23 @@ impl<'d> Batch<'d> {
             return Ok(());
         }
         if staged.len() > 1 {
-            let all = staged.iter();
-            all.for_each(|staged| range::start_writing(&staged.file, 0, 0));
+            start_writing(staged);
         }
-        let sync = |staged: &Staged| staged.file.sync_all();
-        let outcome = staged.iter().try_for_each(sync);
+        let files = staged.iter().map(|staged| Arc::clone(&staged.file));
+        let outcome = self.disk.sync_files(files.collect());
         outcome.map_err(|error| Error::Unavailable(error.into()))
     }
 
     /// Gives a staged file its name.
-    fn publish(&mut self, mut staged: Staged, write: &Write) -> Result<(), Error> {
+    fn publish(&mut self, staged: &mut Staged, write: &Write) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             self.touched.push(Rc::clone(&staged.directory));
             match staged.publish(write.mode) {
                 Err(error) if vanished(&error) => {
                     let (path, _) = self.disk.target(&write.key)?;
                     self.directories.remove(&path);
-                    staged = self.stage(write)?;
-                    self.force(std::slice::from_ref(&staged))?;
+                    *staged = self.stage(write)?;
+                    self.force(std::slice::from_ref(staged))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(Error::Exists(write.key.to_string()));
@@ -147,6 +163,19 @@ impl<'d> Batch<'d> {
     }
 }
 
+fn start_writing(staged: &[Staged]) {
+    let all = staged.iter();
+    all.for_each(|staged| range::start_writing(&staged.file, 0, 0));
+}
+
+/// Writes the content of all files to the disk and waits for it.
+fn write_out(staged: &[Staged]) -> Result<(), Error> {
+    start_writing(staged);
+    let mut all = staged.iter();
+    let outcome = all.try_for_each(|staged| range::finish_writing(&staged.file));
+    outcome.map_err(|error| Error::Unavailable(error.into()))
+}
+
 fn exists(directory: &Directory, name: &str) -> io::Result<bool> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Ok(true),
@@ -160,7 +189,7 @@ pub(crate) struct Staged {
     directory: Rc<Directory>,
     temporary: String,
     name: String,
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
     published: bool,
 }
 
@@ -174,14 +203,14 @@ impl Staged {
             directory,
             temporary,
             name: name.to_owned(),
-            file: file.into(),
+            file: Arc::new(file.into()),
             published: false,
         })
     }
 
     fn create(directory: Rc<Directory>, name: &str, content: &[u8]) -> io::Result<Self> {
-        let mut staged = Self::new(directory, name)?;
-        staged.file.write_all(content)?;
+        let staged = Self::new(directory, name)?;
+        (&*staged.file).write_all(content)?;
         Ok(staged)
     }
 

@@ -22,25 +22,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The server that other tests use right now, or a new one; `None`, said aloud, where there
-    /// is no way to have one.
-    pub(crate) fn shared() -> Option<Arc<Self>> {
+    /// The server that other tests use right now, or a new one; or why there is none.
+    pub(crate) fn shared() -> Result<Arc<Self>, String> {
         static RUNNING: Mutex<Weak<Server>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(server) = running.upgrade() {
-            return Some(server);
+            return Ok(server);
         }
-        match Self::start() {
-            Ok(server) => {
-                let server = Arc::new(server);
-                *running = Arc::downgrade(&server);
-                Some(server)
-            }
-            Err(reason) => {
-                skip(&reason);
-                None
-            }
-        }
+        let server = Arc::new(Self::start()?);
+        *running = Arc::downgrade(&server);
+        Ok(server)
     }
 
     fn start() -> Result<Self, String> {
@@ -126,12 +117,12 @@ fn run(command: &mut Command) -> Result<(), String> {
     Err(failed(said.lines().last().unwrap_or_default().to_owned()))
 }
 
-/// A line for people, and one in the file that `tests/run` counts.
+/// Says that the test does nothing: a line for people, and one in the file that `tests/run` counts.
 #[expect(
     clippy::print_stderr,
     reason = "a skip must be seen by whoever runs the tests"
 )]
-fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     let thread = std::thread::current();
     let line = format!("SKIPPED {}: {reason}", thread.name().unwrap_or("a test"));
     eprintln!("{line}");

@@ -19,7 +19,7 @@ use roadstead_metadata_dynamodb::sdk::{Client, Config};
 use roadstead_metadata_dynamodb::{Contents, ContentsError, DynamoDb, Options};
 use roadstead_storage::{Driver, DriverExt, Key, MemoryDriver, Write, WriteMode};
 
-use crate::server::Server;
+use crate::server::{Server, skip};
 
 pub(crate) struct Table {
     pub(crate) server: Arc<Server>,
@@ -31,7 +31,8 @@ impl Table {
     /// An empty table, or `None` where there is no server.
     pub(crate) async fn new() -> Option<Self> {
         static TABLES: AtomicU32 = AtomicU32::new(0);
-        let server = tokio::task::spawn_blocking(Server::shared).await.unwrap()?;
+        let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
+        let server = server.inspect_err(|reason| skip(reason)).ok()?;
         let number = TABLES.fetch_add(1, Ordering::Relaxed);
         let table = Self {
             server,

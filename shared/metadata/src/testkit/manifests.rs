@@ -297,7 +297,7 @@ pub async fn revisions_are_listed_in_the_order_of_their_digests(store: &dyn Stor
         let revisions = metadata.revisions(&name("app"), page).await?;
         Ok(revisions.iter().map(|one| one.digest.to_string()).collect())
     };
-    check_pages(list, &digests, &[&super::links::BESIDE]).await
+    check_pages(list, &digests, &[super::links::BESIDE]).await
 }
 
 pub(super) fn subject_field(subject: &Digest) -> String {

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use roadstead_metadata::{Linked, Page, Repositories};
-use roadstead_oci::{Digest, Manifest, Reference, RepositoryName, Tag};
+use roadstead_oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag};
 
 use super::Finding;
 use crate::Error;
 use crate::registry::Registry;
 
-/// What a look at all repositories has found.
+/// What a look at all repositories has found; all digests are canonical ones.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     /// What manifests reference, and the manifests themselves.
@@ -29,15 +29,35 @@ pub(super) struct Marks {
 pub(super) struct EligibleManifest {
     pub(super) repository: RepositoryName,
     pub(super) digest: Digest,
+    pub(super) contents: Contents,
+    tags: Vec<Tag>,
+}
+
+/// What a manifest leads to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contents {
+    /// What it is made of, by canonical digests as far as they are known here.
+    pub(super) parts: Vec<Digest>,
+    /// The subject as the manifest names it.
     pub(super) subject: Option<Digest>,
-    pub(super) tags: Vec<Tag>,
+    /// The subject's canonical digest.
+    pub(super) refers_to: Option<Digest>,
 }
 
 /// A repository's manifest as marking needs it.
 struct Known {
     revision: Linked,
     /// `None` when it cannot be read.
-    manifest: Option<Manifest>,
+    contents: Option<Contents>,
+}
+
+/// What manifests need of their repository that came since the first look.
+#[derive(Debug)]
+pub(super) enum Needed {
+    /// No one can tell.
+    All,
+    /// These.
+    Only(HashSet<Digest>),
 }
 
 type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);
@@ -50,7 +70,6 @@ pub(super) async fn mark(
     report: Report<'_>,
 ) -> Result<Marks, Error> {
     let mut marks = Marks::default();
-    let mut links = Vec::new();
     for repository in repositories(registry).await? {
         report(Finding::Repository(repository.clone()));
         let mut one = Marker {
@@ -61,25 +80,16 @@ pub(super) async fn mark(
             report: &mut *report,
         };
         one.run(delete_untagged, cutoff).await?;
-        for link in registry
-            .parts()
-            .metadata
-            .links(&repository, Page::ALL)
-            .await?
-        {
+        let links = registry.parts().metadata.links(&repository, Page::ALL);
+        for link in links.await? {
             if link.modified >= cutoff {
                 marks.kept.insert(link.digest);
             } else {
-                links.push((repository.clone(), link.digest));
+                marks.links.push((repository.clone(), link.digest));
             }
         }
     }
-    let is_marked = |digest: &Digest| marks.marked.contains(digest) || marks.kept.contains(digest);
-    links.retain(|(_, digest)| !is_marked(digest));
-    marks.links = links;
-    marks
-        .manifests
-        .retain(|eligible| !marks.marked.contains(&eligible.digest));
+    marks.spare_what_is_needed();
     for eligible in &marks.manifests {
         let EligibleManifest {
             repository,
@@ -92,44 +102,55 @@ pub(super) async fn mark(
     Ok(marks)
 }
 
-/// Marks what manifests reference that came while the first look was taken.
-pub(super) async fn mark_new(
+/// Marks what the manifests of a repository are made of that came since the first look.
+pub(super) async fn look_again(
     registry: &Registry,
     marks: &mut Marks,
+    repository: &RepositoryName,
     cutoff: SystemTime,
-) -> Result<(), Error> {
-    let seen = std::mem::take(&mut marks.seen);
-    let nothing = HashSet::new();
-    for repository in repositories(registry).await? {
-        let seen = seen.get(&repository).unwrap_or(&nothing);
-        let is_new =
-            |revision: &Linked| !seen.contains(&revision.digest) || revision.modified >= cutoff;
-        let known = known(registry, &repository, is_new).await?;
-        let mut one = Marker {
-            registry,
-            repository: &repository,
-            known,
-            marks: &mut *marks,
-            report: &mut |_| (),
+) -> Result<Needed, Error> {
+    let seen = marks.seen.get(repository);
+    let is_seen = |digest: &Digest| seen.is_some_and(|seen| seen.contains(digest));
+    let is_new = |revision: &Linked| !is_seen(&revision.digest) || revision.modified >= cutoff;
+    let known = known(registry, repository, is_new).await?;
+    let links = registry.parts().metadata.links(repository, Page::ALL);
+    let links = links.await?;
+    marks.marked.extend(known.keys().cloned());
+    let mut needed = HashSet::new();
+    for known in known.into_values() {
+        let contents = known.contents.filter(Contents::is_resolved);
+        let Some(contents) = contents else {
+            let all = links.into_iter().map(|link| link.digest);
+            marks.kept.extend(all);
+            return Ok(Needed::All);
         };
-        one.run(false, cutoff).await?;
-        for link in registry
-            .parts()
-            .metadata
-            .links(&repository, Page::ALL)
-            .await?
-        {
-            if link.modified >= cutoff {
-                marks.kept.insert(link.digest);
-            }
-        }
+        needed.extend(contents.parts);
     }
-    Ok(())
+    marks.marked.extend(needed.iter().cloned());
+    let young = links.into_iter().filter(|link| link.modified >= cutoff);
+    marks.kept.extend(young.map(|link| link.digest));
+    Ok(Needed::Only(needed))
 }
 
-async fn repositories(registry: &Registry) -> Result<Vec<RepositoryName>, Error> {
+pub(super) async fn repositories(registry: &Registry) -> Result<Vec<RepositoryName>, Error> {
     let metadata = &registry.parts().metadata;
     Ok(metadata.repositories(Repositories::All, Page::ALL).await?)
+}
+
+/// The tags of a repository and what they point to.
+pub(super) async fn tags(
+    registry: &Registry,
+    repository: &RepositoryName,
+) -> Result<Vec<(Tag, Digest)>, Error> {
+    let metadata = &registry.parts().metadata;
+    let tags = metadata.tags(repository, Page::ALL).await?;
+    let mut current = Vec::new();
+    for tag in tags.unwrap_or_default() {
+        if let Some(digest) = metadata.tag(repository, &tag).await? {
+            current.push((tag, digest));
+        }
+    }
+    Ok(current)
 }
 
 async fn known(
@@ -144,9 +165,94 @@ async fn known(
         let reference = Reference::Digest(revision.digest.clone());
         let record = metadata.manifest(repository, &reference).await?;
         let manifest = record.and_then(|record| Manifest::parse(&record.bytes, None).ok());
-        known.insert(revision.digest.clone(), Known { revision, manifest });
+        let contents = match manifest {
+            Some(manifest) => Some(contents(registry, repository, &manifest).await?),
+            None => None,
+        };
+        known.insert(revision.digest.clone(), Known { revision, contents });
     }
     Ok(known)
+}
+
+async fn contents(
+    registry: &Registry,
+    repository: &RepositoryName,
+    manifest: &Manifest,
+) -> Result<Contents, Error> {
+    let mut contents = Contents::default();
+    for (_, part) in manifest.references() {
+        let part = canonical(registry, repository, &part.digest).await?;
+        contents.parts.push(part);
+    }
+    if let Some(subject) = &manifest.subject {
+        let refers_to = canonical(registry, repository, &subject.digest).await?;
+        contents.refers_to = Some(refers_to);
+        contents.subject = Some(subject.digest.clone());
+    }
+    Ok(contents)
+}
+
+/// What a repository stores under `digest`, or `digest` itself when it has nothing of that name.
+async fn canonical(
+    registry: &Registry,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Digest, Error> {
+    if is_canonical(digest) {
+        return Ok(digest.clone());
+    }
+    let metadata = &registry.parts().metadata;
+    let canonical = match metadata.revision(repository, digest).await? {
+        None => metadata.linked(repository, digest).await?,
+        revision => revision,
+    };
+    Ok(canonical.unwrap_or_else(|| digest.clone()))
+}
+
+fn is_canonical(digest: &Digest) -> bool {
+    digest.algorithm() == Algorithm::Sha256
+}
+
+impl Contents {
+    /// Whether it is known what all parts are stored as.
+    fn is_resolved(&self) -> bool {
+        self.parts.iter().all(is_canonical)
+    }
+}
+
+impl Marks {
+    /// Whether content must stay.
+    pub(super) fn keeps(&self, digest: &Digest) -> bool {
+        self.marked.contains(digest) || self.kept.contains(digest)
+    }
+
+    /// A manifest that is marked for whatever reason is not deleted, nor is what refers to it;
+    /// and what stays, stays whole.
+    pub(super) fn spare_what_is_needed(&mut self) {
+        let mut spared = HashSet::new();
+        loop {
+            let eligible = std::mem::take(&mut self.manifests);
+            let is_needed = |manifest: &EligibleManifest| {
+                let subject = manifest.contents.refers_to.clone();
+                let subject = subject.map(|subject| (manifest.repository.clone(), subject));
+                self.marked.contains(&manifest.digest)
+                    || subject.is_some_and(|subject| spared.contains(&subject))
+            };
+            let (needed, others): (Vec<_>, Vec<_>) = eligible.into_iter().partition(is_needed);
+            self.manifests = others;
+            if needed.is_empty() {
+                break;
+            }
+            for manifest in needed {
+                self.marked.insert(manifest.digest.clone());
+                self.marked.extend(manifest.contents.parts);
+                spared.insert((manifest.repository, manifest.digest));
+            }
+        }
+        let links = std::mem::take(&mut self.links);
+        let others = links.into_iter().filter(|(_, digest)| !self.keeps(digest));
+        self.links = others.collect();
+    }
 }
 
 /// The marking of one repository.
@@ -163,10 +269,9 @@ impl Marker<'_> {
         let mut digests: Vec<Digest> = self.known.keys().cloned().collect();
         digests.sort();
         self.keep_all_if_unreadable(&digests).await?;
-        let tags = if delete_untagged {
-            self.tags().await?
-        } else {
-            Vec::new()
+        let tags = match delete_untagged {
+            true => tags(self.registry, self.repository).await?,
+            false => Vec::new(),
         };
         let tagged: HashSet<&Digest> = tags.iter().map(|(_, digest)| digest).collect();
         let is_root = |digest: &Digest, known: &Known| {
@@ -183,10 +288,11 @@ impl Marker<'_> {
         self.mark_referrers(&digests, &mut kept);
         let tags: Vec<Tag> = tags.into_iter().map(|(tag, _)| tag).collect();
         for digest in digests.iter().filter(|digest| !kept.contains(*digest)) {
+            let contents = self.contents(digest).cloned();
             self.marks.manifests.push(EligibleManifest {
                 repository: self.repository.clone(),
                 digest: digest.clone(),
-                subject: self.subject(digest).cloned(),
+                contents: contents.unwrap_or_default(),
                 tags: tags.clone(),
             });
         }
@@ -199,7 +305,7 @@ impl Marker<'_> {
     async fn keep_all_if_unreadable(&mut self, digests: &[Digest]) -> Result<(), Error> {
         let unreadable = digests
             .iter()
-            .find(|digest| self.known[digest].manifest.is_none());
+            .find(|digest| self.contents(digest).is_none());
         let Some(unreadable) = unreadable else {
             return Ok(());
         };
@@ -215,21 +321,6 @@ impl Marker<'_> {
         Ok(())
     }
 
-    async fn tags(&self) -> Result<Vec<(Tag, Digest)>, Error> {
-        let metadata = &self.registry.parts().metadata;
-        let mut current = Vec::new();
-        for tag in metadata
-            .tags(self.repository, Page::ALL)
-            .await?
-            .unwrap_or_default()
-        {
-            if let Some(digest) = metadata.tag(self.repository, &tag).await? {
-                current.push((tag, digest));
-            }
-        }
-        Ok(current)
-    }
-
     /// Marks a manifest of the repository and all below it that is not kept for itself, and
     /// returns the manifests that are kept for that. No recursion: an index may be as deep as it
     /// likes, and each manifest is looked at once.
@@ -240,7 +331,8 @@ impl Marker<'_> {
         let mut newly_kept = Vec::new();
         let mut to_visit = vec![root.clone()];
         while let Some(digest) = to_visit.pop() {
-            for part in self.references(&digest) {
+            let contents = self.contents(&digest).cloned().unwrap_or_default();
+            for part in contents.parts {
                 let finding = Finding::BlobMarked(self.repository.clone(), part.clone());
                 (self.report)(finding);
                 self.marks.marked.insert(part.clone());
@@ -253,24 +345,15 @@ impl Marker<'_> {
         newly_kept
     }
 
-    fn references(&self, digest: &Digest) -> Vec<Digest> {
-        let manifest = self
-            .known
-            .get(digest)
-            .and_then(|known| known.manifest.as_ref());
-        let references = manifest.into_iter().flat_map(Manifest::references);
-        references.map(|(_, part)| part.digest.clone()).collect()
-    }
-
     /// Marks what refers to a kept manifest, and what refers to that, and so on.
     fn mark_referrers(&mut self, digests: &[Digest], kept: &mut HashSet<Digest>) {
         let mut by_subject: HashMap<Digest, Vec<Digest>> = HashMap::new();
         for digest in digests {
-            if let Some(subject) = self.subject(digest) {
-                by_subject
-                    .entry(subject.clone())
-                    .or_default()
-                    .push(digest.clone());
+            let subject = self
+                .contents(digest)
+                .and_then(|contents| contents.refers_to.clone());
+            if let Some(subject) = subject {
+                by_subject.entry(subject).or_default().push(digest.clone());
             }
         }
         let mut to_visit: Vec<Digest> = kept.iter().cloned().collect();
@@ -284,8 +367,7 @@ impl Marker<'_> {
         }
     }
 
-    fn subject(&self, digest: &Digest) -> Option<&Digest> {
-        let manifest = self.known.get(digest)?.manifest.as_ref()?;
-        manifest.subject.as_ref().map(|subject| &subject.digest)
+    fn contents(&self, digest: &Digest) -> Option<&Contents> {
+        self.known.get(digest)?.contents.as_ref()
     }
 }

@@ -1,15 +1,16 @@
 //! The second half: deleting what is not kept.
 
+use std::collections::{BTreeSet, HashSet};
 use std::time::SystemTime;
 
-use roadstead_metadata::Page;
-use roadstead_oci::Digest;
+use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer};
+use roadstead_oci::{Digest, Manifest, RepositoryName};
 use roadstead_storage::{DriverExt, Key};
 
-use super::mark::{EligibleManifest, Marks, mark_new};
+use super::mark::{EligibleManifest, Marks, Needed, look_again, repositories, tags};
 use super::{Finding, Summary};
-use crate::Error;
 use crate::registry::Registry;
+use crate::{Error, MAX_MANIFEST_SIZE};
 
 /// Blobs without any repository are a store that is not whole, a folder that is not mounted for
 /// example; not one in which everything is garbage.
@@ -18,7 +19,8 @@ const NO_REPOSITORY: &str = "there are blobs but no repository: nothing is delet
 /// How many blobs are listed in one go.
 const PAGE: usize = 1000;
 
-/// Deletes manifests, then links, then, after a second look at the manifests, bytes.
+/// Deletes manifests and links, repository by repository, then, after another look at all of
+/// them, bytes.
 pub(super) async fn sweep(
     registry: &Registry,
     mut marks: Marks,
@@ -30,15 +32,19 @@ pub(super) async fn sweep(
     if marks.seen.is_empty() && !unmarked.is_empty() {
         return Err(Error::Unavailable(NO_REPOSITORY.into()));
     }
+    let links = marks.links.clone();
     let summary = Summary {
         marked: marks.marked.len(),
         blobs: unmarked.len(),
         manifests: marks.manifests.len(),
     };
     if !dry_run {
-        sweep_manifests(registry, &marks.manifests).await?;
-        sweep_links(registry, &marks).await?;
-        mark_new(registry, &mut marks, cutoff).await?;
+        for repository in affected(&marks) {
+            sweep_repository(registry, &mut marks, &repository, cutoff).await?;
+        }
+        for repository in repositories(registry).await? {
+            look_again(registry, &mut marks, &repository, cutoff).await?;
+        }
     }
     report(Finding::Marked(summary));
     for digest in unmarked {
@@ -47,10 +53,17 @@ pub(super) async fn sweep(
             sweep_blob(registry, &marks, &digest, cutoff, report).await?;
         }
     }
-    for (repository, digest) in std::mem::take(&mut marks.links) {
+    for (repository, digest) in links {
         report(Finding::LinkEligible(repository, digest));
     }
     Ok(summary)
+}
+
+/// The repositories that lose something.
+fn affected(marks: &Marks) -> BTreeSet<RepositoryName> {
+    let of_manifests = marks.manifests.iter().map(|manifest| &manifest.repository);
+    let of_links = marks.links.iter().map(|(repository, _)| repository);
+    of_manifests.chain(of_links).cloned().collect()
 }
 
 async fn unmarked_blobs(
@@ -71,44 +84,127 @@ async fn unmarked_blobs(
             return Ok(unmarked);
         };
         after = Some(last.digest.clone());
-        let is_garbage =
-            |digest: &Digest| !marks.marked.contains(digest) && !marks.kept.contains(digest);
+        let is_garbage = |digest: &Digest| !marks.keeps(digest);
         let blobs = blobs.into_iter().filter(|blob| blob.modified < cutoff);
         unmarked.extend(blobs.map(|blob| blob.digest).filter(is_garbage));
     }
 }
 
-/// Deletes manifests that are still without a tag.
-async fn sweep_manifests(registry: &Registry, eligible: &[EligibleManifest]) -> Result<(), Error> {
+/// Deletes the manifests and links of one repository, and brings back those that a push, checked
+/// before they were gone, relies on.
+async fn sweep_repository(
+    registry: &Registry,
+    marks: &mut Marks,
+    repository: &RepositoryName,
+    cutoff: SystemTime,
+) -> Result<(), Error> {
+    let tags = tags(registry, repository).await?;
+    marks
+        .marked
+        .extend(tags.into_iter().map(|(_, digest)| digest));
+    look_again(registry, marks, repository, cutoff).await?;
+    marks.spare_what_is_needed();
+    let manifests = marks.manifests.iter();
+    let manifests = manifests.filter(|manifest| manifest.repository == *repository);
+    let manifests: Vec<EligibleManifest> = manifests.cloned().collect();
+    let links = marks.links.iter().filter(|(of, _)| of == repository);
+    let links: Vec<Digest> = links.map(|(_, digest)| digest.clone()).collect();
     let metadata = &registry.parts().metadata;
-    for manifest in eligible {
-        let EligibleManifest {
-            repository,
-            digest,
-            subject,
-            ..
-        } = manifest;
-        let mut is_tagged = false;
-        for tag in metadata
-            .tags(repository, Page::ALL)
-            .await?
-            .unwrap_or_default()
-        {
-            is_tagged |= metadata.tag(repository, &tag).await?.as_ref() == Some(digest);
-        }
-        if !is_tagged {
-            metadata
-                .sweep_manifest(repository, digest, subject.as_ref())
-                .await?;
-        }
+    for EligibleManifest {
+        digest, contents, ..
+    } in &manifests
+    {
+        let subject = contents.subject.as_ref();
+        metadata.sweep_manifest(repository, digest, subject).await?;
+    }
+    for digest in &links {
+        metadata.unlink(repository, digest).await?;
+    }
+    let needed = look_again(registry, marks, repository, cutoff).await?;
+    let is_needed = bring_back(registry, marks, manifests, needed, cutoff).await?;
+    for digest in links.iter().filter(|digest| is_needed(digest)) {
+        metadata.link(repository, digest, None).await?;
     }
     Ok(())
 }
 
-async fn sweep_links(registry: &Registry, marks: &Marks) -> Result<(), Error> {
-    for (repository, digest) in &marks.links {
-        registry.parts().metadata.unlink(repository, digest).await?;
+/// Stores those of `manifests` again that are needed, or were pushed meanwhile, and what refers
+/// to them; returns which other content is needed then.
+async fn bring_back(
+    registry: &Registry,
+    marks: &mut Marks,
+    manifests: Vec<EligibleManifest>,
+    needed: Needed,
+    cutoff: SystemTime,
+) -> Result<impl Fn(&Digest) -> bool + use<>, Error> {
+    let (all, mut needed) = match needed {
+        Needed::All => (true, HashSet::new()),
+        Needed::Only(needed) => (false, needed),
+    };
+    for manifest in &manifests {
+        if all || is_young(registry, &manifest.digest, cutoff).await? {
+            needed.insert(manifest.digest.clone());
+        }
     }
+    let mut back = HashSet::new();
+    let mut gone = manifests;
+    loop {
+        let is_needed = |manifest: &EligibleManifest| {
+            let subject = manifest.contents.refers_to.as_ref();
+            needed.contains(&manifest.digest)
+                || subject.is_some_and(|subject| back.contains(subject))
+        };
+        let (returning, others): (Vec<_>, Vec<_>) = gone.into_iter().partition(is_needed);
+        gone = others;
+        if returning.is_empty() {
+            break;
+        }
+        for manifest in returning {
+            store_again(registry, &manifest).await?;
+            needed.insert(manifest.digest.clone());
+            needed.extend(manifest.contents.parts);
+            back.insert(manifest.digest);
+        }
+    }
+    marks.marked.extend(needed.iter().cloned());
+    Ok(move |digest: &Digest| all || needed.contains(digest))
+}
+
+/// Whether the bytes of a manifest were stored since `cutoff`, as each push of it does.
+async fn is_young(registry: &Registry, digest: &Digest, cutoff: SystemTime) -> Result<bool, Error> {
+    let parts = registry.parts();
+    let Some(location) = parts.metadata.location(digest).await? else {
+        return Ok(false);
+    };
+    let stat = parts.driver.try_stat(&Key::new(&location)?).await?;
+    Ok(stat.is_some_and(|stat| stat.modified >= cutoff))
+}
+
+async fn store_again(registry: &Registry, manifest: &EligibleManifest) -> Result<(), Error> {
+    let parts = registry.parts();
+    let Some(location) = parts.metadata.location(&manifest.digest).await? else {
+        return Ok(());
+    };
+    let key = Key::new(&location)?;
+    let Some(bytes) = parts.driver.try_get(&key, MAX_MANIFEST_SIZE).await? else {
+        return Ok(());
+    };
+    let Ok(view) = Manifest::parse(&bytes, None) else {
+        return Ok(());
+    };
+    let record = ManifestRecord {
+        digest: manifest.digest.clone(),
+        media_type: view.media_type.clone(),
+        bytes,
+    };
+    let push = ManifestPush {
+        repository: manifest.repository.clone(),
+        referrer: Referrer::of(&view, &record),
+        manifest: record,
+        alias: None,
+        tags: Vec::new(),
+    };
+    parts.metadata.record(&push).await?;
     Ok(())
 }
 
@@ -121,7 +217,7 @@ async fn sweep_blob(
     report: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<(), Error> {
     let parts = registry.parts();
-    if marks.marked.contains(digest) || marks.kept.contains(digest) {
+    if marks.keeps(digest) {
         return Ok(());
     }
     let Some(location) = parts.metadata.location(digest).await? else {

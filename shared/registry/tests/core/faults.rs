@@ -7,8 +7,8 @@ use roadstead_storage::{ByteRange, MemoryDriver};
 
 use crate::drivers::{Troubled, When};
 use crate::kit::{
-    assert_sound, body, image, name, pull_blob, pull_whole, push_blob, push_manifest, registry,
-    sha256, sha512, stored_blobs, tag, tree,
+    assert_sound, body, collect, image, name, pull_blob, pull_whole, push_blob, push_manifest,
+    push_untagged, registry, sha256, sha512, stored_blobs, tag, tree,
 };
 
 const POINTS: [When; 3] = [When::Before, When::Midway, When::After];
@@ -243,5 +243,35 @@ async fn a_deletion_that_fails_anywhere_leaves_nothing_unsound_and_can_be_repeat
                 "a layer"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_collection_that_fails_anywhere_loses_nothing_and_the_next_one_completes_it() {
+    for when in POINTS {
+        let mut failures = 0;
+        for at in 1..MANY {
+            let store = MemoryDriver::new();
+            let whole = registry(&store);
+            push(&whole).await.unwrap();
+            let a = name("a");
+            let untagged = image(&sha512(b"config"), &[sha256(b"lost")], None);
+            push_blob(&whole, &a, b"lost", &sha256(b"lost"))
+                .await
+                .unwrap();
+            push_untagged(&whole, &a, &untagged).await.unwrap();
+            push_blob(&whole, &name("b"), b"unused", &sha256(b"unused"))
+                .await
+                .unwrap();
+            let collected = collect(&registry(&Troubled::failing(&store, at, when)), true).await;
+            failures += usize::from(collected.is_err());
+            assert_outage(collected);
+            pull_whole(&whole, &a, tag("t")).await;
+            collect(&whole, true).await.unwrap();
+            pull_whole(&whole, &a, tag("t")).await;
+            assert_eq!(stored_blobs(&store).await.len(), 3);
+            assert_sound(&store).await;
+        }
+        assert!((10..MANY - 1).contains(&failures), "{failures} failures");
     }
 }
