@@ -11,6 +11,8 @@
 mod error;
 mod record;
 mod stores;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use error::Error;
 pub use record::{

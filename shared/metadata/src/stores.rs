@@ -163,7 +163,8 @@ pub trait UploadStore: Send + Sync {
 
     /// The state with the highest offset that is at most `size`, which is how many bytes the
     /// upload has. States beyond are forgotten: their bytes were lost, and others may come in
-    /// their place.
+    /// their place. A back end may keep the last few only: bytes are seldom lost, and a digest
+    /// can be computed again.
     async fn hash_state(
         &self,
         session: &UploadSession,

@@ -37,6 +37,9 @@ fn emulator() -> Option<&'static str> {
 }
 
 fn start() -> Result<Emulator, String> {
+    if std::env::var_os("ROADSTEAD_EMULATORS").is_none() {
+        return Err("emulated AWS is used when ROADSTEAD_EMULATORS is set".to_owned());
+    }
     let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/emulators/ministack.py");
     let mut launcher = Command::new("python3")
         .arg(launcher)

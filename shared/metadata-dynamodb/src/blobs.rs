@@ -1,0 +1,173 @@
+//! Where the content of blobs lies.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadSession};
+use roadstead_oci::Digest;
+
+use crate::dynamodb::{DynamoDb, unavailable};
+use crate::expression::Expression;
+use crate::keys::{self, BLOB_SHARDS};
+use crate::manifests::{lies_at, orphan, put_blob};
+use crate::row::{Row, moment, text};
+use crate::table::{ATTEMPTS, Contention, Outcome, Query, Transaction};
+
+/// The upload was ended before its bytes could become a blob.
+#[derive(Debug, thiserror::Error)]
+#[error("the upload {0} was ended by another request")]
+struct Ended(String);
+
+#[async_trait]
+impl BlobStore for DynamoDb {
+    async fn location(&self, digest: &Digest) -> Result<Option<String>, Error> {
+        self.stored_at(digest).await
+    }
+
+    async fn adopt(
+        &self,
+        session: &UploadSession,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), Error> {
+        let mut before = None;
+        for _ in 0..ATTEMPTS {
+            let adoption = adoption(session, digest, size, before.as_deref());
+            let adoption = adoption.ok_or_else(|| ended(session))?;
+            if self.table.commit(adoption).await? == Outcome::Done
+                || self.is_adopted(session, digest).await?
+            {
+                return Ok(());
+            }
+            before = self.stored_at(digest).await?;
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+
+    /// The first page also clears away orphans, so that garbage collection does.
+    async fn blobs(&self, page: Page<'_>) -> Result<Vec<StoredBlob>, Error> {
+        if page.after.is_none() {
+            self.clear_orphans().await?;
+        }
+        let mut found = Vec::new();
+        for shard in BLOB_SHARDS.split("").filter(|shard| !shard.is_empty()) {
+            if found.len() >= page.limit {
+                break;
+            }
+            if page.after.is_some_and(|after| is_behind(after, shard)) {
+                continue;
+            }
+            let page = Page {
+                after: page.after,
+                limit: page.limit - found.len(),
+            };
+            let query = Query::page(keys::blobs(shard), page).canonical();
+            for row in self.table.query(query).await? {
+                found.push(stored(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS {
+            let Some(key) = self.stored_at(digest).await? else {
+                return Ok(false);
+            };
+            let mut transaction = Transaction::default();
+            transaction.delete(&keys::blob(digest), Some(lies_at(&key)));
+            transaction.put(orphan(&key), None);
+            if self.table.commit(transaction).await? == Outcome::Done {
+                self.clear(&key).await?;
+                return Ok(true);
+            }
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+}
+
+impl DynamoDb {
+    pub(crate) async fn stored_at(&self, digest: &Digest) -> Result<Option<String>, Error> {
+        let row = self.table.get(&keys::blob(digest)).await?;
+        row.map(|row| Ok(row.text("key")?.to_owned())).transpose()
+    }
+
+    /// Whether the upload is that blob already.
+    ///
+    /// # Errors
+    ///
+    /// The upload can no longer become it.
+    async fn is_adopted(&self, session: &UploadSession, digest: &Digest) -> Result<bool, Error> {
+        let key = keys::upload(&session.repository, &session.id);
+        let row = match key {
+            Some(key) => self.table.get(&key).await?,
+            None => None,
+        };
+        let row = row.filter(|row| !row.has("ended"));
+        let row = row.ok_or_else(|| ended(session))?;
+        if !row.has("adopted") {
+            return Ok(false);
+        }
+        match row.parsed::<Digest>("adopted")? == *digest {
+            true => Ok(true),
+            false => Err(ended(session)),
+        }
+    }
+
+    async fn clear_orphans(&self) -> Result<(), Error> {
+        let oldest = SystemTime::now().checked_sub(self.options.orphan_age);
+        let old = Expression::new("#since <= :oldest");
+        let old = old.with(":oldest", moment(oldest.unwrap_or(SystemTime::UNIX_EPOCH)));
+        let query = Query {
+            filter: Some(old),
+            ..Query::all(keys::orphans())
+        };
+        for row in self.table.query(query).await? {
+            self.clear(row.name()).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes content that no row points to.
+    async fn clear(&self, key: &str) -> Result<(), Error> {
+        self.contents.delete(key).await.map_err(unavailable)?;
+        let _unconditional = self.table.delete(&keys::orphan(key), None).await?;
+        Ok(())
+    }
+}
+
+/// `None` when the session has no name that an upload can have.
+fn adoption(
+    session: &UploadSession,
+    digest: &Digest,
+    size: u64,
+    before: Option<&str>,
+) -> Option<Transaction> {
+    let mut transaction = Transaction::default();
+    let upload = keys::upload(&session.repository, &session.id)?;
+    let is_open = "attribute_exists(#pk) AND attribute_not_exists(#ended) \
+                   AND attribute_not_exists(#adopted)";
+    let adopt = Expression::new("SET #adopted = :digest").with(":digest", text(digest));
+    transaction.update(&upload, adopt, Some(Expression::new(is_open)));
+    let key = keys::content_of_upload(&session.id);
+    put_blob(digest, &key, size, before, &mut transaction);
+    Some(transaction)
+}
+
+fn ended(session: &UploadSession) -> Error {
+    Error::Unavailable(Box::new(Ended(session.id.clone())))
+}
+
+/// Whether all digests that begin with `shard` come before `after`, or are it.
+fn is_behind(after: &str, shard: &str) -> bool {
+    let last_of_shard = format!("sha256:{shard}~");
+    *last_of_shard < *after
+}
+
+fn stored(row: &Row) -> Result<StoredBlob, Error> {
+    Ok(StoredBlob {
+        digest: row.parsed("sk")?,
+        modified: row.moment("modified")?,
+        location: row.text("key")?.to_owned(),
+    })
+}

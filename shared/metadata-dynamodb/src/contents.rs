@@ -1,0 +1,23 @@
+//! The bytes that rows point to.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// What this crate asks of the store of the bytes, which it does not know: whoever puts the
+/// registry together hands in its storage driver behind this.
+#[async_trait]
+pub trait Contents: fmt::Debug + Send + Sync + 'static {
+    /// The content at `key`, at most a manifest's 4 MiB; `None` when there is none.
+    async fn read(&self, key: &str) -> Result<Option<Bytes>, ContentsError>;
+
+    /// Makes `content` what lies at `key`. Durable on return.
+    async fn write(&self, key: &str, content: Bytes) -> Result<(), ContentsError>;
+
+    /// Deletes what lies at `key`, an unfinished upload too; done when there is nothing.
+    async fn delete(&self, key: &str) -> Result<(), ContentsError>;
+}
+
+/// Why the store of the bytes failed.
+pub type ContentsError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,115 @@
+//! Which blobs a repository has.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use roadstead_metadata::{Error, LinkStore, Linked, Page};
+use roadstead_oci::{Digest, RepositoryName};
+
+use crate::catalog::Known;
+use crate::dynamodb::DynamoDb;
+use crate::expression::Expression;
+use crate::keys;
+use crate::row::{Row, moment, text};
+use crate::table::{ATTEMPTS, Contention, Outcome, Query, Transaction};
+
+#[async_trait]
+impl LinkStore for DynamoDb {
+    async fn linked(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
+        let row = self.table.get(&keys::link(repository, digest)).await?;
+        row.map(|row| row.parsed("digest")).transpose()
+    }
+
+    async fn link(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        alias: Option<&Digest>,
+    ) -> Result<(), Error> {
+        self.enlist(repository, Known::Something).await?;
+        let key = keys::link(repository, digest);
+        let update = "SET #digest = :digest, #modified = :now";
+        let update = match alias {
+            None => Expression::new(update),
+            Some(alias) => {
+                let aliases = AttributeValue::Ss(vec![alias.to_string()]);
+                Expression::new(format!("{update} ADD #aliases :alias")).with(":alias", aliases)
+            }
+        };
+        let update = update
+            .with(":digest", text(digest))
+            .with(":now", moment(SystemTime::now()));
+        let Some(alias) = alias else {
+            self.table.update(&key, update, None).await?;
+            return Ok(());
+        };
+        let mut transaction = Transaction::default();
+        transaction.update(&key, update, None);
+        let row = Row::new(&keys::link(repository, alias));
+        transaction.put(row.with("digest", text(digest)), None);
+        let _unconditional = self.table.commit(transaction).await?;
+        Ok(())
+    }
+
+    async fn unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS {
+            let Some(row) = self.link_of(repository, digest).await? else {
+                return Ok(false);
+            };
+            // A link that is made meanwhile may have an alias more.
+            let unchanged = Expression::new("#modified = :modified");
+            let unchanged = unchanged.with(":modified", moment(row.moment("modified")?));
+            let mut transaction = Transaction::default();
+            let canonical = row.parsed("digest")?;
+            transaction.delete(&keys::link(repository, &canonical), Some(unchanged));
+            for alias in row.set::<Digest>("aliases")? {
+                transaction.delete(&keys::link(repository, &alias), None);
+            }
+            if self.table.commit(transaction).await? == Outcome::Done {
+                return Ok(true);
+            }
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+
+    async fn links(
+        &self,
+        repository: &RepositoryName,
+        page: Page<'_>,
+    ) -> Result<Vec<Linked>, Error> {
+        let query = Query::page(keys::links(repository), page);
+        let rows = self.table.query(query.canonical()).await?;
+        rows.iter().map(linked).collect()
+    }
+}
+
+impl DynamoDb {
+    /// The row of the blob's canonical digest.
+    async fn link_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Row>, Error> {
+        let Some(row) = self.table.get(&keys::link(repository, digest)).await? else {
+            return Ok(None);
+        };
+        let canonical = row.parsed("digest")?;
+        if canonical == *digest {
+            return Ok(Some(row));
+        }
+        self.table.get(&keys::link(repository, &canonical)).await
+    }
+}
+
+/// A row of a blob or a manifest as a part of its repository.
+pub(crate) fn linked(row: &Row) -> Result<Linked, Error> {
+    Ok(Linked {
+        digest: row.parsed("sk")?,
+        modified: row.moment("modified")?,
+    })
+}

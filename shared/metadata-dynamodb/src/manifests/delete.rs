@@ -1,0 +1,107 @@
+//! Deleting.
+
+use std::collections::BTreeSet;
+
+use roadstead_metadata::Error;
+use roadstead_oci::{Digest, RepositoryName, Tag};
+
+use crate::dynamodb::DynamoDb;
+use crate::expression::Expression;
+use crate::keys::{self, TAGS_AT_ONCE};
+use crate::row::{Row, text};
+use crate::table::{ATTEMPTS, Contention, Outcome, Transaction};
+use crate::tags::points_to;
+
+impl DynamoDb {
+    pub(super) async fn remove_with_tags(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<Vec<Tag>, Error> {
+        let mut removed = BTreeSet::new();
+        for _ in 0..ATTEMPTS {
+            // The order matters: a tag that comes after this read changes the version.
+            let row = self.table.get(&keys::revision(name, digest)).await?;
+            let Some(row) = row else {
+                return Ok(removed.into_iter().collect());
+            };
+            let tags = self.tags_of(name, digest).await?;
+            let (rest, last) = tags.split_at(tags.len().saturating_sub(TAGS_AT_ONCE));
+            for tags in rest.chunks(TAGS_AT_ONCE) {
+                let mut transaction = Transaction::default();
+                delete_tags(name, digest, tags, &mut transaction);
+                if self.table.commit(transaction).await? == Outcome::Done {
+                    removed.extend(tags.iter().cloned());
+                }
+            }
+            let mut transaction = deletion(name, digest, subject, &row)?;
+            delete_tags(name, digest, last, &mut transaction);
+            if self.table.commit(transaction).await? == Outcome::Done {
+                removed.extend(last.iter().cloned());
+                return Ok(removed.into_iter().collect());
+            }
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+
+    pub(super) async fn remove_untagged(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<(), Error> {
+        let row = self.table.get(&keys::revision(name, digest)).await?;
+        let Some(row) = row else {
+            return Ok(());
+        };
+        if !self.tags_of(name, digest).await?.is_empty() {
+            return Ok(());
+        }
+        let transaction = deletion(name, digest, subject, &row)?;
+        // Refused means that it was pushed or deleted just now.
+        let _either_way = self.table.commit(transaction).await?;
+        Ok(())
+    }
+}
+
+/// Removes the manifest if its revision is still `row`, all but its tags.
+fn deletion(
+    name: &RepositoryName,
+    digest: &Digest,
+    subject: Option<&Digest>,
+    row: &Row,
+) -> Result<Transaction, Error> {
+    let unchanged = Expression::new("#version = :version");
+    let unchanged = unchanged.with(":version", text(row.text("version")?));
+    let mut transaction = Transaction::default();
+    transaction.delete(&keys::revision(name, digest), Some(unchanged));
+    transaction.delete(&keys::by_digest(name, digest), None);
+    for alias in row.set::<Digest>("aliases")? {
+        transaction.delete(&keys::revision(name, &alias), None);
+        transaction.delete(&keys::by_digest(name, &alias), None);
+    }
+    let recorded = row.has("subject").then(|| row.parsed("subject"));
+    let subjects: BTreeSet<Digest> = recorded
+        .transpose()?
+        .into_iter()
+        .chain(subject.cloned())
+        .collect();
+    for subject in subjects {
+        transaction.delete(&keys::referrer(name, &subject, digest), None);
+    }
+    Ok(transaction)
+}
+
+/// Removes tags that still point to `digest`.
+fn delete_tags(
+    name: &RepositoryName,
+    digest: &Digest,
+    tags: &[Tag],
+    transaction: &mut Transaction,
+) {
+    for tag in tags {
+        transaction.delete(&keys::tag(name, tag), Some(points_to(digest)));
+        transaction.delete(&keys::by_tag(name, tag), None);
+    }
+}

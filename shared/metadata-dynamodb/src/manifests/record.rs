@@ -1,0 +1,173 @@
+//! Pushing.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use roadstead_metadata::{Error, ManifestPush};
+use roadstead_oci::{Digest, Tag};
+use uuid::Uuid;
+
+use crate::catalog::Known;
+use crate::dynamodb::{DynamoDb, unavailable};
+use crate::expression::Expression;
+use crate::keys::{self, COPIED, INLINE, TAGS_AT_ONCE};
+use crate::referrers::edge;
+use crate::row::{Row, binary, moment, text};
+use crate::table::{ATTEMPTS, Contention, Outcome, Transaction};
+
+impl DynamoDb {
+    pub(super) async fn push(&self, push: &ManifestPush) -> Result<(), Error> {
+        self.enlist(&push.repository, Known::Manifests).await?;
+        let tags: BTreeSet<&Tag> = push.tags.iter().collect();
+        let tags: Vec<&Tag> = tags.into_iter().collect();
+        let (first, rest) = tags.split_at(tags.len().min(TAGS_AT_ONCE));
+        for _ in 0..ATTEMPTS {
+            if self.push_manifest(push, first).await? == Outcome::Done
+                && self.push_tags(push, rest).await? == Outcome::Done
+            {
+                return Ok(());
+            }
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+
+    /// The manifest and all that comes with it. Refused when its content was stored by another
+    /// push meanwhile.
+    async fn push_manifest(&self, push: &ManifestPush, tags: &[&Tag]) -> Result<Outcome, Error> {
+        let (name, manifest) = (&push.repository, &push.manifest);
+        let mut transaction = Transaction::default();
+        transaction.update(
+            &keys::revision(name, &manifest.digest),
+            revision(push),
+            None,
+        );
+        let row = reference(push, &keys::by_digest(name, &manifest.digest), INLINE);
+        if !row.has("bytes") {
+            self.store(push, &mut transaction).await?;
+        }
+        transaction.put(row, None);
+        if let Some(alias) = &push.alias {
+            let row = Row::new(&keys::revision(name, alias));
+            transaction.put(row.with("digest", text(&manifest.digest)), None);
+            transaction.put(reference(push, &keys::by_digest(name, alias), 0), None);
+        }
+        if let Some(referrer) = &push.referrer {
+            transaction.put(edge(name, referrer), None);
+        }
+        put_tags(push, tags, &mut transaction);
+        self.table.commit(transaction).await
+    }
+
+    /// The tags for which there was no room. Refused when the manifest was deleted meanwhile.
+    async fn push_tags(&self, push: &ManifestPush, tags: &[&Tag]) -> Result<Outcome, Error> {
+        let revision = keys::revision(&push.repository, &push.manifest.digest);
+        for tags in tags.chunks(TAGS_AT_ONCE) {
+            let mut transaction = Transaction::default();
+            let update = Expression::new("SET #version = :version").with(":version", version());
+            transaction.update(&revision, update, Some(Expression::is_there()));
+            put_tags(push, tags, &mut transaction);
+            if self.table.commit(transaction).await? == Outcome::Refused {
+                return Ok(Outcome::Refused);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Stores bytes that are too many for a row where blobs lie. Until the transaction makes
+    /// them the content of their digest, they are an orphan.
+    async fn store(&self, push: &ManifestPush, transaction: &mut Transaction) -> Result<(), Error> {
+        let manifest = &push.manifest;
+        let key = keys::content_of_manifest(&Uuid::new_v4().to_string());
+        self.table
+            .put(orphan(&key), Expression::is_absent())
+            .await
+            .map(drop)?;
+        let written = self.contents.write(&key, manifest.bytes.clone()).await;
+        written.map_err(unavailable)?;
+        transaction.delete(&keys::orphan(&key), Some(Expression::is_there()));
+        let size = manifest.bytes.len() as u64;
+        let before = self.stored_at(&manifest.digest).await?;
+        put_blob(&manifest.digest, &key, size, before.as_deref(), transaction);
+        Ok(())
+    }
+}
+
+/// Makes the content at `key` that of `digest` in place of that at `before`, which is to be the
+/// one there.
+pub(crate) fn put_blob(
+    digest: &Digest,
+    key: &str,
+    size: u64,
+    before: Option<&str>,
+    transaction: &mut Transaction,
+) {
+    let row = Row::new(&keys::blob(digest))
+        .with("key", text(key))
+        .with("size", crate::row::number(size))
+        .with("modified", moment(SystemTime::now()));
+    let condition = match before {
+        None => Expression::is_absent(),
+        Some(before) => lies_at(before),
+    };
+    transaction.put(row, Some(condition));
+    if let Some(before) = before {
+        transaction.put(orphan(before), None);
+    }
+}
+
+/// A blob's content is that at `key`.
+pub(crate) fn lies_at(key: &str) -> Expression {
+    Expression::new("#key = :key").with(":key", text(key))
+}
+
+/// From now on no row points to the content at `key`.
+pub(crate) fn orphan(key: &str) -> Row {
+    Row::new(&keys::orphan(key)).with("since", moment(SystemTime::now()))
+}
+
+fn version() -> AttributeValue {
+    text(Uuid::new_v4())
+}
+
+fn revision(push: &ManifestPush) -> Expression {
+    let mut set = "SET #digest = :digest, #modified = :now, #version = :version".to_owned();
+    let mut values = vec![
+        (":digest", text(&push.manifest.digest)),
+        (":now", moment(SystemTime::now())),
+        (":version", version()),
+    ];
+    if let Some(referrer) = &push.referrer {
+        set += ", #subject = :subject";
+        values.push((":subject", text(&referrer.subject)));
+    }
+    if let Some(alias) = &push.alias {
+        set += " ADD #aliases :alias";
+        values.push((":alias", AttributeValue::Ss(vec![alias.to_string()])));
+    }
+    let add = |update: Expression, (name, value)| update.with(name, value);
+    values.into_iter().fold(Expression::new(set), add)
+}
+
+/// What `key` refers to, with the bytes if they are at most `most`.
+fn reference(push: &ManifestPush, key: &keys::Key, most: usize) -> Row {
+    let manifest = &push.manifest;
+    let row = Row::new(key)
+        .with("digest", text(&manifest.digest))
+        .with("type", text(&manifest.media_type));
+    if manifest.bytes.len() > most {
+        return row;
+    }
+    row.with("bytes", binary(&manifest.bytes))
+}
+
+fn put_tags(push: &ManifestPush, tags: &[&Tag], transaction: &mut Transaction) {
+    let name = &push.repository;
+    for tag in tags {
+        let row = Row::new(&keys::tag(name, tag));
+        let row = row.with("digest", text(&push.manifest.digest));
+        transaction.put(row, None);
+        let copy = reference(push, &keys::by_tag(name, tag), COPIED);
+        transaction.put(copy, None);
+    }
+}

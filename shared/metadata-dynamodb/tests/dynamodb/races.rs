@@ -1,0 +1,352 @@
+//! Two processes at once. One of them is held up at each of its calls in turn while the other
+//! does all that it wants to do.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+
+use roadstead_metadata::{BlobStore, Error, LinkStore, ManifestStore, Page, TagStore, UploadStore};
+use roadstead_metadata_dynamodb::DynamoDb;
+use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
+use roadstead_oci::Reference;
+use tokio::sync::Notify;
+
+use crate::kit::{
+    adopt, app, assert_sound, begin, blobs, manifest, many, push, sha256, sha512, subject, tag,
+};
+use crate::proxy::{Fault, Proxy};
+use crate::store::Table;
+use crate::store::client;
+
+/// Checks `after` with `held` held at each call while `other` runs, each time on a new table that
+/// `before` has prepared.
+async fn interleave(
+    before: impl AsyncFn(&Table, &DynamoDb),
+    held: impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>,
+    other: impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>,
+    after: impl AsyncFn(&Table, Result<(), Error>, Result<(), Error>),
+) {
+    for at in 1.. {
+        let Some(table) = Table::new().await else {
+            return;
+        };
+        before(&table, &table.back_end()).await;
+        let proxy = Proxy::new(table.server.address).await;
+        let back_end = table.back_end_over(client(proxy.address, RetryConfig::standard()));
+        proxy.plan(at, Fault::Held);
+        let mut other_done = None;
+        let holding = async {
+            proxy.arrival().await;
+            other_done = Some(other(&table, table.back_end()).await);
+            proxy.release();
+            std::future::pending::<()>().await
+        };
+        let held_done = tokio::select! {
+            done = held(&table, back_end) => done,
+            () = holding => unreachable!("it holds for ever"),
+        };
+        let Some(other_done) = other_done else {
+            assert!(at > 1, "it made no call");
+            return;
+        };
+        after(&table, held_done, other_done).await;
+        assert_sound(&table).await;
+    }
+}
+
+async fn nothing(_: &Table, _: &DynamoDb) {}
+
+async fn both_succeed(_: &Table, held: Result<(), Error>, other: Result<(), Error>) {
+    held.unwrap();
+    other.unwrap();
+}
+
+async fn push_small(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
+    back_end.record(&push(&manifest("1", 1), &["new"])).await
+}
+
+async fn push_many(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
+    let tags = many("t", 100);
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    back_end.record(&push(&manifest("1", 1), &tags)).await
+}
+
+async fn push_large(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
+    back_end
+        .record(&push(&manifest("1", 300_000), &["large"]))
+        .await
+}
+
+async fn delete(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
+    for size in [1, 300_000] {
+        let digest = manifest("1", size).digest;
+        back_end
+            .delete_manifest(&app(), &digest, Some(&subject()))
+            .await?;
+    }
+    Ok(())
+}
+
+async fn sweep(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
+    let digest = manifest("1", 1).digest;
+    back_end
+        .sweep_manifest(&app(), &digest, Some(&subject()))
+        .await
+}
+
+async fn pushed(_: &Table, back_end: &DynamoDb) {
+    let tags = many("old", 60);
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    back_end
+        .record(&push(&manifest("1", 1), &tags))
+        .await
+        .unwrap();
+    back_end
+        .record(&push(&manifest("1", 300_000), &["large"]))
+        .await
+        .unwrap();
+}
+
+async fn pushed_untagged(_: &Table, back_end: &DynamoDb) {
+    back_end
+        .record(&push(&manifest("1", 1), &[]))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_push_comes_while_its_manifest_is_deleted() {
+    interleave(pushed, delete, push_small, both_succeed).await;
+}
+
+#[tokio::test]
+async fn a_push_of_many_tags_comes_while_its_manifest_is_deleted() {
+    interleave(pushed, delete, push_many, both_succeed).await;
+}
+
+#[tokio::test]
+async fn a_manifest_is_deleted_while_it_is_pushed() {
+    interleave(pushed, push_many, delete, async |table, held, other| {
+        both_succeed(table, held, other).await;
+        let tags = table
+            .back_end()
+            .tags(&app(), Page::ALL)
+            .await
+            .unwrap()
+            .unwrap();
+        let new = tags
+            .iter()
+            .filter(|tag| tag.as_str().starts_with('t'))
+            .count();
+        // A deletion after the last write of the push cannot come, as the push is held before it.
+        assert_eq!(new, 100, "the push was last");
+    })
+    .await;
+}
+
+/// The tags that follow a push's first transaction come between what the deletion reads and what
+/// it writes.
+#[tokio::test]
+async fn the_rest_of_a_push_comes_while_its_manifest_is_deleted() {
+    for (push_at, delete_at) in [2, 3, 4]
+        .into_iter()
+        .flat_map(|at| [(at, 2), (at, 3), (at, 4)])
+    {
+        let Some(table) = Table::new().await else {
+            return;
+        };
+        let (pushing, deleting) = (
+            Proxy::new(table.server.address).await,
+            Proxy::new(table.server.address).await,
+        );
+        pushing.plan(push_at, Fault::Held);
+        deleting.plan(delete_at, Fault::Held);
+        let over =
+            |proxy: &Proxy| table.back_end_over(client(proxy.address, RetryConfig::standard()));
+        let (pusher, deleter) = (over(&pushing), over(&deleting));
+        let pushed = Notify::new();
+        let push = async {
+            push_many(&table, pusher).await.unwrap();
+            pushed.notify_one();
+        };
+        let deletion = async {
+            pushing.arrival().await;
+            let mut deletion = pin!(delete(&table, deleter));
+            let is_deleted = tokio::select! {
+                done = &mut deletion => done.is_ok(),
+                () = deleting.arrival() => false,
+            };
+            pushing.release();
+            if !is_deleted {
+                pushed.notified().await;
+                deleting.release();
+                deletion.await.unwrap();
+            }
+        };
+        tokio::join!(push, deletion);
+        assert_sound(&table).await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_manifest_is_deleted_while_it_is_pushed() {
+    interleave(pushed, push_large, delete, both_succeed).await;
+}
+
+#[tokio::test]
+async fn a_large_manifest_is_pushed_twice_at_once() {
+    interleave(nothing, push_large, push_large, both_succeed).await;
+}
+
+#[tokio::test]
+async fn a_large_manifest_is_swept_while_it_is_pushed() {
+    let sweep_content = async |_: &Table, back_end: DynamoDb| {
+        back_end.delete_blob(&manifest("1", 300_000).digest).await?;
+        Ok(())
+    };
+    let before = async |_: &Table, back_end: &DynamoDb| {
+        let digest = manifest("1", 300_000).digest;
+        back_end
+            .record(&push(&manifest("1", 300_000), &[]))
+            .await
+            .unwrap();
+        back_end
+            .delete_manifest(&app(), &digest, None)
+            .await
+            .unwrap();
+    };
+    interleave(before, push_large, sweep_content, both_succeed).await;
+}
+
+#[tokio::test]
+async fn a_tag_comes_while_its_manifest_is_swept() {
+    interleave(
+        pushed_untagged,
+        sweep,
+        push_small,
+        async |table, held, other| {
+            both_succeed(table, held, other).await;
+            let digest = manifest("1", 1).digest;
+            let found = table.back_end().revision(&app(), &digest).await.unwrap();
+            assert_eq!(found, Some(digest), "it is tagged");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_manifest_is_pulled_while_its_tag_moves() {
+    let move_tag = async |_: &Table, back_end: DynamoDb| {
+        back_end
+            .record(&push(&manifest("2", 300_000), &["large"]))
+            .await?;
+        let old = manifest("1", 300_000).digest;
+        back_end.delete_manifest(&app(), &old, None).await?;
+        Ok(())
+    };
+    let pull = async |_: &Table, back_end: DynamoDb| {
+        let found = back_end
+            .manifest(&app(), &Reference::Tag(tag("large")))
+            .await?;
+        assert!(found.is_some(), "there was a manifest all the time");
+        Ok(())
+    };
+    interleave(pushed, pull, move_tag, both_succeed).await;
+}
+
+#[tokio::test]
+async fn two_uploads_become_one_blob() {
+    let begun = async |table: &Table, back_end: &DynamoDb| {
+        for id in ["0-0-1", "0-0-2"] {
+            begin(table, back_end, id).await.unwrap();
+        }
+    };
+    let finish = async |back_end: DynamoDb, id: &str| {
+        adopt(&back_end, id).await?;
+        back_end.link(&app(), &sha256(b"content"), None).await?;
+        back_end.end(&app(), id).await
+    };
+    let held = async |_: &Table, back_end| finish(back_end, "0-0-1").await;
+    let other = async |_: &Table, back_end| finish(back_end, "0-0-2").await;
+    interleave(begun, held, other, async |table, held, other| {
+        both_succeed(table, held, other).await;
+        assert_eq!(blobs(&table.back_end()).await.len(), 1);
+    })
+    .await;
+}
+
+/// The blob is there with its content, or neither is.
+#[tokio::test]
+async fn an_upload_is_purged_while_it_is_finished() {
+    let begun = async |table: &Table, back_end: &DynamoDb| {
+        begin(table, back_end, "0-0-1").await.unwrap();
+    };
+    let finish = async |_: &Table, back_end: DynamoDb| adopt(&back_end, "0-0-1").await;
+    let purge = async |_: &Table, back_end: DynamoDb| back_end.end(&app(), "0-0-1").await;
+    let after = async |table: &Table, adopted: Result<(), Error>, ended: Result<(), Error>| {
+        ended.unwrap();
+        let is_there = !blobs(&table.back_end()).await.is_empty();
+        assert_eq!(adopted.is_ok(), is_there);
+        assert_eq!(table.contents().await.len(), usize::from(is_there));
+    };
+    interleave(begun, finish, purge, after).await;
+    let after = async |table: &Table, ended, adopted| after(table, adopted, ended).await;
+    interleave(begun, purge, finish, after).await;
+}
+
+#[tokio::test]
+async fn a_blob_is_pushed_while_it_is_deleted() {
+    let stored = async |table: &Table, back_end: &DynamoDb| {
+        for id in ["0-0-1", "0-0-2"] {
+            begin(table, back_end, id).await.unwrap();
+        }
+        adopt(back_end, "0-0-1").await.unwrap();
+        back_end.end(&app(), "0-0-1").await.unwrap();
+    };
+    let delete = async |_: &Table, back_end: DynamoDb| {
+        back_end.delete_blob(&sha256(b"content")).await.map(drop)
+    };
+    let push = async |_: &Table, back_end: DynamoDb| {
+        adopt(&back_end, "0-0-2").await?;
+        back_end.end(&app(), "0-0-2").await
+    };
+    interleave(stored, delete, push, both_succeed).await;
+    interleave(stored, push, delete, both_succeed).await;
+}
+
+#[tokio::test]
+async fn a_blob_is_linked_while_it_is_unlinked() {
+    let (digest, alias) = (sha256(b"content"), sha512(b"content"));
+    let linked = async |_: &Table, back_end: &DynamoDb| {
+        back_end.link(&app(), &digest, None).await.unwrap();
+    };
+    let unlink =
+        async |_: &Table, back_end: DynamoDb| back_end.unlink(&app(), &digest).await.map(drop);
+    let link =
+        async |_: &Table, back_end: DynamoDb| back_end.link(&app(), &digest, Some(&alias)).await;
+    let after = async |table: &Table, held, other| {
+        both_succeed(table, held, other).await;
+        let back_end = table.back_end();
+        let found = [
+            back_end.linked(&app(), &digest).await.unwrap(),
+            back_end.linked(&app(), &alias).await.unwrap(),
+        ];
+        assert_eq!(found[0], found[1], "the alias and its blob");
+    };
+    interleave(linked, unlink, link, after).await;
+    interleave(linked, link, unlink, after).await;
+}
+
+/// Nobody is left out, whichever process was first.
+#[tokio::test]
+async fn two_processes_push_to_a_new_repository() {
+    let other = async |_: &Table, back_end: DynamoDb| {
+        back_end.record(&push(&manifest("2", 1), &["other"])).await
+    };
+    interleave(nothing, push_small, other, async |table, held, other| {
+        both_succeed(table, held, other).await;
+        let tags = table.back_end().tags(&app(), Page::ALL).await.unwrap();
+        let tags: BTreeSet<_> = tags.unwrap().into_iter().collect();
+        assert_eq!(tags, BTreeSet::from(["new", "other"].map(tag)));
+    })
+    .await;
+}

@@ -1,0 +1,167 @@
+//! The core over this back end: pushes, pulls, garbage collection and purging.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use roadstead_metadata::Page;
+use roadstead_oci::{Digest, Reference, RepositoryName};
+use roadstead_registry::{CollectOptions, Error, NewManifest, Policy, Registry, TransportError};
+
+use crate::kit::{app, assert_sound, sha256, sha512, tag};
+use crate::store::Table;
+
+fn registry(table: &Table) -> Registry {
+    let policy = Policy {
+        delete: true,
+        ..Policy::default()
+    };
+    let driver = Arc::new(table.driver.clone());
+    Registry::new(Arc::new(table.back_end()), driver, policy)
+}
+
+async fn push_blob(
+    registry: &Registry,
+    name: &RepositoryName,
+    content: &[u8],
+    digest: &Digest,
+) -> Result<(), Error> {
+    let uploads = registry.repository(name).uploads();
+    let session = uploads.begin().await?;
+    let mut upload = uploads.open(&session.id).await?;
+    let (first, second) = content.split_at(content.len() / 2);
+    upload.append(body(first), Some(digest.algorithm())).await?;
+    upload.checkpoint().await?;
+    upload.append(body(second), None).await?;
+    upload.finish(digest).await
+}
+
+fn body(bytes: &[u8]) -> impl stream::Stream<Item = Result<Bytes, TransportError>> + Send + use<> {
+    stream::iter([Ok(Bytes::copy_from_slice(bytes))])
+}
+
+fn image(layer: &Digest) -> Bytes {
+    let descriptor = |digest| format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":0}}"#);
+    let config = descriptor(sha256(b"config"));
+    let layer = descriptor(layer.clone());
+    format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#).into()
+}
+
+async fn push_image(registry: &Registry, bytes: &Bytes, tags: &[&str]) -> Result<Digest, Error> {
+    let new = NewManifest {
+        reference: Reference::Digest(sha256(bytes)),
+        tags: tags.iter().map(|text| tag(text)).collect(),
+        content_type: None,
+        bytes: bytes.clone(),
+    };
+    Ok(registry
+        .repository(&app())
+        .manifests()
+        .push(new)
+        .await?
+        .digest)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_is_collected_and_images_stay() {
+    let Some(mut table) = Table::new().await else {
+        return;
+    };
+    table.options.orphan_age = Duration::ZERO;
+    let pushing = registry(&table);
+    for content in [
+        &b"config"[..],
+        b"kept layer",
+        b"doomed layer",
+        b"unused",
+        b"config",
+    ] {
+        push_blob(&pushing, &app(), content, &sha256(content))
+            .await
+            .unwrap();
+    }
+    let alias = sha512(b"by another digest");
+    push_blob(&pushing, &app(), b"by another digest", &alias)
+        .await
+        .unwrap();
+    let kept = push_image(&pushing, &image(&sha256(b"kept layer")), &["latest"])
+        .await
+        .unwrap();
+    let doomed = push_image(&pushing, &image(&sha256(b"doomed layer")), &[])
+        .await
+        .unwrap();
+    push_image(&pushing, &image(&alias), &["alias"])
+        .await
+        .unwrap();
+    assert_eq!(pushing.catalog(Page::ALL).await.unwrap(), [app()]);
+
+    let (registry, app) = (registry(&table), app());
+    let options = CollectOptions {
+        dry_run: false,
+        delete_untagged: true,
+        grace: Duration::ZERO,
+    };
+    for _ in 0..2 {
+        registry
+            .collect_garbage(options, &mut |_| ())
+            .await
+            .unwrap();
+        assert_sound(&table).await;
+        let repository = registry.repository(&app);
+        let found = repository
+            .manifests()
+            .pull(&Reference::Tag(tag("latest")))
+            .await
+            .unwrap();
+        assert_eq!(found.digest, kept);
+        let gone = repository
+            .manifests()
+            .pull(&Reference::Digest(doomed.clone()))
+            .await;
+        assert!(matches!(gone, Err(Error::ManifestUnknown(..))));
+        for there in [sha256(b"config"), sha256(b"kept layer")] {
+            assert!(repository.blobs().stat(&there).await.is_ok(), "{there}");
+        }
+        for gone in [sha256(b"doomed layer"), sha256(b"unused")] {
+            let stat = repository.blobs().stat(&gone).await;
+            assert!(matches!(stat, Err(Error::BlobUnknown(_))), "{gone}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_that_nobody_finishes_are_purged() {
+    let Some(table) = Table::new().await else {
+        return;
+    };
+    let (registry, app) = (registry(&table), app());
+    let uploads = registry.repository(&app).uploads();
+    let session = uploads.begin().await.unwrap();
+    let mut upload = uploads.open(&session.id).await.unwrap();
+    upload.append(body(b"half"), None).await.unwrap();
+    upload.checkpoint().await.unwrap();
+    drop(upload);
+    let purged = registry
+        .purge_uploads(Duration::from_secs(60), false)
+        .await
+        .unwrap();
+    assert_eq!(purged.deleted, 0);
+    let purged = registry.purge_uploads(Duration::ZERO, false).await.unwrap();
+    assert_eq!(purged.deleted, 1);
+    let opened = uploads.open(&session.id).await;
+    assert!(matches!(opened, Err(Error::UploadUnknown)));
+    assert_eq!(table.rows().await.len(), 1, "only the repository is known");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_digest_leaves_nothing() {
+    let Some(table) = Table::new().await else {
+        return;
+    };
+    let registry = registry(&table);
+    let pushed = push_blob(&registry, &app(), b"content", &sha256(b"other")).await;
+    assert!(matches!(pushed, Err(Error::DigestMismatch { .. })));
+    assert_eq!(table.contents().await, Vec::<String>::new());
+    assert_eq!(table.rows().await.len(), 1, "only the repository is known");
+}
