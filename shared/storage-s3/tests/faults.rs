@@ -362,13 +362,13 @@ async fn a_large_upload_that_was_committed_and_not_moved_can_be_gone_on_with() {
     let s3 = harmed!();
     let (path, content) = (&key("u/1/data"), pattern(12 * MIB));
     let mut upload = s3.driver.upload(path).await.unwrap();
-    upload.append(&[content.clone()]).await.unwrap();
+    upload.append(std::slice::from_ref(&content)).await.unwrap();
     upload.commit().await.unwrap();
     drop(upload);
     let mut upload = s3.other().upload(path).await.unwrap();
     assert_eq!(upload.size(), content.len() as u64);
     upload.commit().await.unwrap();
-    upload.append(&[content.clone()]).await.unwrap();
+    upload.append(std::slice::from_ref(&content)).await.unwrap();
     upload.sync().await.unwrap();
     drop(upload);
     let mut upload = s3.driver.upload(path).await.unwrap();

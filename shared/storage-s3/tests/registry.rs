@@ -2,6 +2,7 @@
 //! layout and the core add to the driver's own requests.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::print_stdout, reason = "the counts are for reading")]
 
 mod support;
 
