@@ -15,7 +15,6 @@ use crate::durable::Durable;
 use crate::error;
 use crate::listing::Listings;
 use crate::upload::Claims;
-use crate::whole::{self, Pressure};
 use crate::{temporary, together};
 
 /// A root directory and what is known about it. Its methods block.
@@ -29,7 +28,6 @@ pub(crate) struct Disk {
     pub(crate) claims: Claims,
     /// One for each thread that may block on the disk.
     permits: Arc<Semaphore>,
-    pressure: Pressure,
 }
 
 impl Disk {
@@ -43,7 +41,6 @@ impl Disk {
             listings: Listings::default(),
             claims: Claims::default(),
             permits: Arc::new(Semaphore::new(at_most)),
-            pressure: Pressure::new(),
         }
     }
 
@@ -90,16 +87,9 @@ impl Disk {
     /// Makes the content of `files` durable, if it is to be.
     pub(crate) fn sync_files(&self, files: Vec<Arc<File>>) -> io::Result<()> {
         if self.syncs() {
-            return self.sync_all(files, File::sync_all);
+            return together::sync_all(files, File::sync_all, &self.permits);
         }
         Ok(())
-    }
-
-    fn sync_all(&self, files: Vec<Arc<File>>, sync: together::Sync) -> io::Result<()> {
-        if whole::sync(&files, &self.pressure)? {
-            return Ok(());
-        }
-        together::sync_all(files, sync, &self.permits)
     }
 
     /// Makes what went from `directory` stay away, if anything is to be durable.
@@ -113,7 +103,7 @@ impl Disk {
     /// Makes the entries of `touched` durable, and all that lead there, if they are to be.
     pub(crate) fn settle(&self, touched: &[&Directory]) -> io::Result<()> {
         if self.syncs() {
-            let sync = |all| self.sync_all(all, directory::sync);
+            let sync = |all| together::sync_all(all, directory::sync, &self.permits);
             return self.durable.settle(&self.root, touched, sync);
         }
         Ok(())

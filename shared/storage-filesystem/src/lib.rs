@@ -30,7 +30,6 @@ mod rename;
 mod temporary;
 mod together;
 mod upload;
-mod whole;
 mod write;
 
 pub use config::{Config, Sync};
