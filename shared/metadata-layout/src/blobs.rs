@@ -1,5 +1,7 @@
 //! Where the bytes of blobs lie.
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadSession};
 use roadstead_oci::Digest;
@@ -23,6 +25,7 @@ impl BlobStore for Layout {
     ) -> Result<(), Error> {
         let from = paths::upload_data(session).map_err(unavailable)?;
         let to = paths::blob_data(digest).map_err(unavailable)?;
+        let _turn = self.blob_turn(digest).read().await;
         self.driver.rename(&from, &to).await.map_err(unavailable)
     }
 
@@ -53,6 +56,16 @@ impl BlobStore for Layout {
             }
         }
         Ok(found)
+    }
+
+    async fn sweep_blob(&self, digest: &Digest, since: SystemTime) -> Result<bool, Error> {
+        let _turn = self.blob_turn(digest).write().await;
+        let key = paths::blob_data(digest).map_err(unavailable)?;
+        let stat = self.driver.try_stat(&key).await.map_err(unavailable)?;
+        if stat.is_none_or(|stat| stat.modified >= since) {
+            return Ok(false);
+        }
+        self.delete_blob(digest).await
     }
 
     async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error> {

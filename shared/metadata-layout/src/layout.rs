@@ -42,6 +42,7 @@ pub struct Layout {
     pub(crate) cache: ManifestCache,
     pub(crate) tag_concurrency: usize,
     turns: Turns,
+    blob_turns: Turns,
 }
 
 impl Layout {
@@ -52,12 +53,18 @@ impl Layout {
             cache: ManifestCache::new(options.cached_manifests),
             tag_concurrency: options.tag_concurrency.max(1),
             turns: Turns::new(),
+            blob_turns: Turns::new(),
         }
     }
 
     /// Pushes of a repository share this lock, removals take it alone.
     pub(crate) fn turn(&self, repository: &RepositoryName) -> &RwLock<()> {
-        self.turns.of(repository)
+        self.turns.of(repository.as_str())
+    }
+
+    /// Who stores a blob shares this lock, who sweeps it takes it alone.
+    pub(crate) fn blob_turn(&self, digest: &Digest) -> &RwLock<()> {
+        self.blob_turns.of(digest.as_str())
     }
 
     /// The digest in a link. An empty or broken link, such as a crash of another registry can
@@ -155,7 +162,7 @@ pub(crate) fn file(key: Key, content: Bytes) -> Write {
     }
 }
 
-/// A fixed number of locks, by the hash of a repository's name.
+/// A fixed number of locks, by the hash of a name.
 struct Turns {
     locks: Vec<RwLock<()>>,
     hasher: RandomState,
@@ -171,8 +178,8 @@ impl Turns {
         }
     }
 
-    fn of(&self, repository: &RepositoryName) -> &RwLock<()> {
-        let hash = self.hasher.hash_one(repository.as_str());
+    fn of(&self, name: &str) -> &RwLock<()> {
+        let hash = self.hasher.hash_one(name);
         &self.locks[(hash % Self::LOCKS as u64) as usize]
     }
 }

@@ -52,6 +52,7 @@ impl ManifestStore for Layout {
     async fn record(&self, push: &ManifestPush) -> Result<(), Error> {
         let writes = writes(push).map_err(unavailable)?;
         let _turn = self.turn(&push.repository).read().await;
+        let _blob_turn = self.blob_turn(&push.manifest.digest).read().await;
         self.write(&writes).await?;
         self.cache.insert(push.manifest.clone());
         Ok(())

@@ -1,6 +1,8 @@
 //! The noun traits. Each method is one domain transaction, as atomic as the back end can make
 //! it; after a crash in its middle, doing it again makes it whole. All are idempotent.
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use roadstead_oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
 
@@ -124,6 +126,16 @@ pub trait BlobStore: Send + Sync {
 
     /// Deletes the content of `digest`; `false` when there is none.
     async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error>;
+
+    /// Deletes the content of `digest` unless it was stored at `since` or later: what another
+    /// request of this process stores meanwhile stays. `false` when nothing was deleted.
+    ///
+    /// A back end whose [`BlobStore::delete_blob`] deletes only the content that it finds first
+    /// needs no more than that.
+    async fn sweep_blob(&self, digest: &Digest, since: SystemTime) -> Result<bool, Error> {
+        let _ = since;
+        self.delete_blob(digest).await
+    }
 }
 
 /// Edges from manifests to their subjects.

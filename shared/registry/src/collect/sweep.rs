@@ -224,8 +224,8 @@ async fn sweep_blob(
         return Ok(());
     };
     let stat = parts.driver.try_stat(&Key::new(&location)?).await?;
-    if stat.is_some_and(|stat| stat.modified < cutoff) {
-        parts.metadata.delete_blob(digest).await?;
+    let is_old = stat.is_some_and(|stat| stat.modified < cutoff);
+    if is_old && parts.metadata.sweep_blob(digest, cutoff).await? {
         report(Finding::BlobDeleted(digest.clone(), location));
     }
     Ok(())
