@@ -5,7 +5,6 @@
 
 pub mod access_log;
 pub mod command;
-pub mod compose;
 mod duration;
 pub mod listen;
 pub mod logs;

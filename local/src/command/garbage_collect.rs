@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use roadstead_compose as compose;
 use roadstead_registry::{CollectOptions, Finding};
 
 use super::{ConfigurationPath, Failure, ended};
-use crate::{compose, runtime};
+use crate::runtime;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {

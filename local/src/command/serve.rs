@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use axum::Router;
+use roadstead_compose as compose;
 use roadstead_configuration::http::Net;
 use roadstead_configuration::log::{Formatter, Level};
 use roadstead_configuration::{Configuration, Loaded};
@@ -13,7 +14,7 @@ use super::{ConfigurationPath, Failure, ended};
 use crate::access_log::AccessLog;
 use crate::listen::Listener;
 use crate::shutdown::Signal;
-use crate::{compose, logs, purge, request_log, router, runtime, serve, shutdown};
+use crate::{logs, purge, request_log, router, runtime, serve, shutdown};
 
 pub(super) fn run(configuration: &ConfigurationPath) -> ExitCode {
     ended(start(configuration))

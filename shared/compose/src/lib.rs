@@ -1,0 +1,67 @@
+//! From configuration to registry: the one crate that names concrete back ends.
+//!
+//! The server and the functions both build what they serve here, each with the back ends that its
+//! features choose: a function need not link what it never meets.
+
+mod driver;
+mod http;
+mod policy;
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
+
+use roadstead_api::{Api, ApiOptions};
+use roadstead_configuration::Configuration;
+use roadstead_configuration::storage::Storage;
+use roadstead_metadata_layout::{Layout, Options};
+use roadstead_registry::Registry;
+
+pub use crate::http::headers;
+
+/// The registry that a configuration describes.
+///
+/// # Errors
+///
+/// A driver or a parameter that cannot be had.
+pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
+    let storage = &configuration.storage;
+    let driver = driver::driver(&storage.driver)?;
+    let layout = Layout::new(Arc::clone(&driver), layout_options(storage));
+    let registry = Registry::new(Arc::new(layout), driver, policy::policy(configuration)?);
+    Ok(match storage.redirect.disable {
+        true => registry.without_redirects(),
+        false => registry,
+    })
+}
+
+/// How the registry appears over HTTP.
+pub fn api(configuration: &Configuration, registry: Registry) -> Api {
+    let web = &configuration.http;
+    let options = ApiOptions {
+        urls: http::urls(web),
+        secret: http::secret(web),
+        max_catalog_entries: size(configuration.catalog.maxentries),
+        max_tags: size(configuration.tags.maxtags),
+    };
+    Api::new(registry, options)
+}
+
+fn layout_options(storage: &Storage) -> Options {
+    let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let tag_concurrency = match size(storage.tag.concurrencylimit) {
+        0 => processors(),
+        limit => limit,
+    };
+    let cached = storage
+        .cache
+        .blobdescriptorsize
+        .map_or(u64::MAX, NonZeroU64::get);
+    Options {
+        tag_concurrency,
+        cached_manifests: size(cached),
+    }
+}
+
+pub(crate) fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
