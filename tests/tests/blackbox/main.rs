@@ -17,4 +17,5 @@ mod names_and_paths;
 mod pull;
 mod push;
 mod reads;
+mod tls;
 mod uploads;
