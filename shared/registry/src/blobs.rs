@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use roadstead_metadata::{Page, Repositories};
 use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
-use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key};
+use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key, Recipient};
 
 use crate::Error;
 use crate::registry::{Parts, Repository};
@@ -55,9 +55,23 @@ impl Blobs<'_> {
     /// [`Error::BlobUnknown`] when the repository has no such blob, [`Error::OutOfRange`] when
     /// the range begins at or beyond its end.
     pub async fn pull(self, digest: &Digest, range: ByteRange) -> Result<Pull, Error> {
+        self.pull_for(&Recipient::default(), digest, range).await
+    }
+
+    /// Like [`Blobs::pull`]; a URL is one for this recipient.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Blobs::pull`].
+    pub async fn pull_for(
+        self,
+        recipient: &Recipient,
+        digest: &Digest,
+        range: ByteRange,
+    ) -> Result<Pull, Error> {
         let (canonical, key) = self.locate(digest).await?;
         let parts = self.0.parts();
-        if let Some(url) = redirect(parts, &key).await? {
+        if let Some(url) = redirect(parts, &key, recipient).await? {
             return Ok(Pull::Redirect(url));
         }
         let object = match parts.driver.read(&key, range).await {
@@ -199,9 +213,13 @@ pub(crate) async fn stored_size(parts: &Parts, digest: &Digest) -> Result<Option
     Ok(sound(digest, stat).map(|stat| stat.size))
 }
 
-async fn redirect(parts: &Parts, key: &Key) -> Result<Option<String>, Error> {
+async fn redirect(
+    parts: &Parts,
+    key: &Key,
+    recipient: &Recipient,
+) -> Result<Option<String>, Error> {
     match parts.driver.signer() {
-        Some(signer) if parts.redirect => Ok(signer.sign(key).await?),
+        Some(signer) if parts.redirect => Ok(signer.sign(key, recipient).await?),
         _ => Ok(None),
     }
 }

@@ -1,5 +1,7 @@
 //! URLs by which a client fetches content from the back end itself.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
 use crate::{Error, Key};
@@ -9,5 +11,19 @@ use crate::{Error, Key};
 pub trait UrlSigner: Send + Sync {
     /// A URL that answers `GET` with the content at `key`, for some minutes and for nothing
     /// else; `None` when this client or key shall be served by the registry.
-    async fn sign(&self, key: &Key) -> Result<Option<String>, Error>;
+    async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error>;
+
+    /// The name of the object that has the content at `key`, by which another host in front of
+    /// the same store knows it; `None` when the store has no such names.
+    fn object(&self, key: &Key) -> Option<String> {
+        let _ = key;
+        None
+    }
+}
+
+/// Whom a URL is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recipient {
+    /// The client's address; `None` when it is not known, as over a unix socket.
+    pub address: Option<IpAddr>,
 }
