@@ -7,6 +7,7 @@ use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
 use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key, Recipient};
 
 use crate::Error;
+use crate::middleware::Change;
 use crate::registry::{Parts, Repository};
 
 /// The blobs of one repository.
@@ -93,6 +94,7 @@ impl Blobs<'_> {
     pub async fn delete(self, digest: &Digest) -> Result<(), Error> {
         let parts = self.0.parts();
         parts.policy.permit_delete()?;
+        let _permit = self.0.permit(&Change::DeleteBlob(digest)).await?;
         if parts.metadata.unlink(self.0.name, digest).await? {
             return Ok(());
         }
@@ -114,6 +116,8 @@ impl Blobs<'_> {
     ) -> Result<bool, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
+        let _permit = self.0.permit(&Change::Upload).await?;
+        let may_read = &|name: &RepositoryName| self.0.registry().serves(name) && may_read(name);
         let found = match from {
             Some(from) if may_read(from) => {
                 let canonical = self.found_in(from, digest).await?;
@@ -218,9 +222,9 @@ async fn redirect(
     key: &Key,
     recipient: &Recipient,
 ) -> Result<Option<String>, Error> {
-    match parts.driver.signer() {
-        Some(signer) if parts.redirect => Ok(signer.sign(key, recipient).await?),
-        _ => Ok(None),
+    match &parts.signer {
+        Some(signer) => Ok(signer.sign(key, recipient).await?),
+        None => Ok(None),
     }
 }
 

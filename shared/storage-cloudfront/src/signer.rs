@@ -7,8 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_cache::sync::Cache;
-use roadstead_storage::redirection::Redirected;
-use roadstead_storage::{Driver, Error, Key, Recipient, UrlSigner};
+use roadstead_storage::{Error, Key, Recipient, UrlSigner};
 
 use crate::config::{self, Config, ConfigError};
 use crate::feed::Feed;
@@ -25,9 +24,10 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Signs URLs of one distribution.
+/// Signs URLs of one distribution. What the store has no name for goes where it would go without.
 #[derive(Debug)]
 pub struct CloudFront {
+    store: Arc<dyn UrlSigner>,
     config: Config,
     /// With a slash at its end.
     base_url: String,
@@ -45,13 +45,13 @@ struct Signed {
 }
 
 impl CloudFront {
-    /// A signer for this distribution. Within a runtime, the addresses of AWS begin to be fetched
+    /// A signer for the distribution in front of `store`. Within a runtime, the addresses of AWS begin to be fetched
     /// where they are needed.
     ///
     /// # Errors
     ///
     /// When a parameter is not what it has to be.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, store: Arc<dyn UrlSigner>) -> Result<Self, ConfigError> {
         let base_url = config::base_url(&config.base_url)?;
         config::key_pair_id(&config.key_pair_id)?;
         if config.duration.as_secs() == 0 {
@@ -62,21 +62,12 @@ impl CloudFront {
             feed.known();
         }
         Ok(Self {
+            store,
             config,
             base_url,
             feed,
             signed: Cache::new(REMEMBERED),
         })
-    }
-
-    /// `driver`, with its clients sent to the distribution. A driver that does not tell the names
-    /// of its objects stays as it is.
-    pub fn over(self, driver: Arc<dyn Driver>) -> Redirected<impl UrlSigner + use<>> {
-        let signer = Signer {
-            cloudfront: self,
-            driver: Arc::clone(&driver),
-        };
-        Redirected::new(driver, signer)
     }
 
     /// Whether this client is one of AWS that is left to the store.
@@ -109,22 +100,14 @@ impl CloudFront {
     }
 }
 
-struct Signer {
-    cloudfront: CloudFront,
-    driver: Arc<dyn Driver>,
-}
-
 #[async_trait]
-impl UrlSigner for Signer {
+impl UrlSigner for CloudFront {
     async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error> {
-        let Some(store) = self.driver.signer() else {
-            return Ok(None);
+        let object = match self.store.object(key) {
+            Some(object) if !self.leaves_to_store(recipient) => object,
+            _ => return self.store.sign(key, recipient).await,
         };
-        let object = match store.object(key) {
-            Some(object) if !self.cloudfront.leaves_to_store(recipient) => object,
-            _ => return store.sign(key, recipient).await,
-        };
-        let address = match (self.cloudfront.config.restrict_address, v4(recipient)) {
+        let address = match (self.config.restrict_address, v4(recipient)) {
             (false, _) => None,
             (true, Some(address)) => Some(address),
             (true, None) => return Ok(None),
@@ -133,15 +116,15 @@ impl UrlSigner for Signer {
         let now = now.unwrap_or_default().as_secs();
         let signed = Signed {
             key: key.clone(),
-            expires: expiry(now, self.cloudfront.config.duration.as_secs()),
+            expires: expiry(now, self.config.duration.as_secs()),
             address,
         };
-        let url = self.cloudfront.url(&object, &signed)?;
+        let url = self.url(&object, &signed)?;
         Ok(Some(url.as_ref().to_owned()))
     }
 
     fn object(&self, key: &Key) -> Option<String> {
-        self.driver.signer()?.object(key)
+        self.store.object(key)
     }
 }
 

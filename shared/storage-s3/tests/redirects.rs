@@ -18,11 +18,9 @@ fn key(path: &str) -> Key {
 }
 
 async fn signed(driver: &S3Driver, path: &str) -> String {
-    let signed = driver
-        .signer()
-        .unwrap()
-        .sign(&key(path), &Recipient::default());
-    signed.await.unwrap().unwrap()
+    let (key, anyone) = (key(path), Recipient::default());
+    let signed = driver.signer().unwrap().sign(&key, &anyone).await;
+    signed.unwrap().unwrap()
 }
 
 /// The status, the headers in small letters, and the body.

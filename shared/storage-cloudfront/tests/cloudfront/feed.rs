@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roadstead_storage::{Driver, Recipient};
-use roadstead_storage_cloudfront::{AddressFilter, Config};
+use roadstead_storage::{Recipient, UrlSigner};
+use roadstead_storage_cloudfront::{AddressFilter, CloudFront, Config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -102,7 +102,7 @@ impl Drop for Server {
     }
 }
 
-fn filtered(keys: &Keys, server: &Server, regions: &[&str], seconds: u64) -> impl Driver {
+fn filtered(keys: &Keys, server: &Server, regions: &[&str], seconds: u64) -> CloudFront {
     let filter = AddressFilter {
         regions: regions.iter().map(|region| (*region).to_owned()).collect(),
         url: server.url.clone(),
@@ -114,8 +114,8 @@ fn filtered(keys: &Keys, server: &Server, regions: &[&str], seconds: u64) -> imp
     })
 }
 
-async fn goes_to_store(driver: &dyn Driver, recipient: &Recipient) -> bool {
-    let url = sent(driver, recipient).await.unwrap();
+async fn goes_to_store(signer: &dyn UrlSigner, recipient: &Recipient) -> bool {
+    let url = sent(signer, recipient).await.unwrap();
     assert!(url == STORE || url.starts_with(BASE), "{url}");
     url == STORE
 }
@@ -135,18 +135,18 @@ async fn until(what: &str, mut probe: impl AsyncFnMut() -> bool) {
 async fn clients_of_aws_go_to_the_store() {
     let Some(keys) = Keys::p256() else { return };
     let server = Server::start(Answer::List(LIST)).await;
-    let driver = filtered(&keys, &server, &[], 3600);
+    let signer = filtered(&keys, &server, &[], 3600);
     until("the addresses", async || {
-        goes_to_store(&driver, &from("3.4.5.6")).await
+        goes_to_store(&signer, &from("3.4.5.6")).await
     })
     .await;
     for inside in ["15.230.39.1", "2600:1f00::7", "::ffff:3.4.5.6"] {
-        assert!(goes_to_store(&driver, &from(inside)).await, "{inside}");
+        assert!(goes_to_store(&signer, &from(inside)).await, "{inside}");
     }
     for outside in ["192.0.2.1", "2001:db8::1", "15.230.39.2"] {
-        assert!(!goes_to_store(&driver, &from(outside)).await, "{outside}");
+        assert!(!goes_to_store(&signer, &from(outside)).await, "{outside}");
     }
-    assert!(!goes_to_store(&driver, &Recipient::default()).await);
+    assert!(!goes_to_store(&signer, &Recipient::default()).await);
     assert_eq!(server.asked(), 1);
 }
 
@@ -154,22 +154,22 @@ async fn clients_of_aws_go_to_the_store() {
 async fn only_clients_of_the_regions_go_to_the_store() {
     let Some(keys) = Keys::p256() else { return };
     let server = Server::start(Answer::List(LIST)).await;
-    let driver = filtered(&keys, &server, &["eu-central-1", "US-EAST-2"], 3600);
+    let signer = filtered(&keys, &server, &["eu-central-1", "US-EAST-2"], 3600);
     until("the addresses", async || {
-        goes_to_store(&driver, &from("15.230.39.1")).await
+        goes_to_store(&signer, &from("15.230.39.1")).await
     })
     .await;
-    assert!(!goes_to_store(&driver, &from("3.4.5.6")).await);
+    assert!(!goes_to_store(&signer, &from("3.4.5.6")).await);
 }
 
 #[tokio::test]
 async fn nobody_waits_for_the_addresses() {
     let Some(keys) = Keys::p256() else { return };
     let server = Server::start(Answer::Silence).await;
-    let driver = filtered(&keys, &server, &[], 3600);
+    let signer = filtered(&keys, &server, &[], 3600);
     until("the request", async || server.asked() == 1).await;
     for _ in 0..3 {
-        assert!(!goes_to_store(&driver, &from("3.4.5.6")).await);
+        assert!(!goes_to_store(&signer, &from("3.4.5.6")).await);
     }
     assert_eq!(server.asked(), 1);
 }
@@ -178,16 +178,16 @@ async fn nobody_waits_for_the_addresses() {
 async fn a_failure_is_made_good_and_leaves_what_is_known() {
     let Some(keys) = Keys::p256() else { return };
     let server = Server::start(Answer::Status(500)).await;
-    let driver = filtered(&keys, &server, &[], 1);
+    let signer = filtered(&keys, &server, &[], 1);
     let client = from("3.4.5.6");
     until("a second try", async || {
-        assert!(!goes_to_store(&driver, &client).await);
+        assert!(!goes_to_store(&signer, &client).await);
         server.asked() >= 2
     })
     .await;
     server.answer(Answer::List(LIST));
     until("the addresses", async || {
-        goes_to_store(&driver, &client).await
+        goes_to_store(&signer, &client).await
     })
     .await;
     for answer in [
@@ -199,7 +199,7 @@ async fn a_failure_is_made_good_and_leaves_what_is_known() {
         // The one under way may have been answered otherwise, the one after it is not.
         let enough = server.asked() + 2;
         until("the next tries", async || {
-            assert!(goes_to_store(&driver, &client).await);
+            assert!(goes_to_store(&signer, &client).await);
             server.asked() >= enough
         })
         .await;
@@ -208,7 +208,7 @@ async fn a_failure_is_made_good_and_leaves_what_is_known() {
         r#"{"prefixes": [{"ip_prefix": "9.9.9.9/32", "region": "a"}]}"#,
     ));
     until("other addresses", async || {
-        !goes_to_store(&driver, &client).await
+        !goes_to_store(&signer, &client).await
     })
     .await;
 }
@@ -217,7 +217,7 @@ async fn a_failure_is_made_good_and_leaves_what_is_known() {
 async fn a_list_without_an_end_is_cut_off() {
     let Some(keys) = Keys::p256() else { return };
     let server = Server::start(Answer::Endless).await;
-    let driver = filtered(&keys, &server, &[], 3600);
+    let signer = filtered(&keys, &server, &[], 3600);
     until("the cut", async || server.cut.load(Ordering::SeqCst) == 1).await;
-    assert!(!goes_to_store(&driver, &from("3.4.5.6")).await);
+    assert!(!goes_to_store(&signer, &from("3.4.5.6")).await);
 }

@@ -81,9 +81,9 @@ async fn a_restricted_url_is_for_one_address() {
         restrict_address: true,
         ..config(&keys)
     };
-    let driver = over(restricted);
+    let signer = over(restricted);
     for address in ["192.0.2.7", "::ffff:192.0.2.7"] {
-        let url = sent(&driver, &from(address)).await.unwrap();
+        let url = sent(&signer, &from(address)).await.unwrap();
         let taken = Taken::apart(&url);
         let policy = taken.decoded("Policy");
         assert!(keys.verify("-sha1", &policy, &taken.decoded("Signature")));
@@ -95,26 +95,26 @@ async fn a_restricted_url_is_for_one_address() {
         assert!(condition["DateLessThan"]["AWS:EpochTime"].is_u64());
         assert!(!taken.query.contains_key("Expires"));
     }
-    assert_eq!(sent(&driver, &from("2001:db8::1")).await, None);
-    assert_eq!(sent(&driver, &Recipient::default()).await, None);
+    assert_eq!(sent(&signer, &from("2001:db8::1")).await, None);
+    assert_eq!(sent(&signer, &Recipient::default()).await, None);
 }
 
 #[tokio::test]
 async fn a_url_ends_when_it_should_and_stays_the_same_until_then() {
     for keys in [Keys::rsa(), Keys::p256()] {
         let Some(keys) = keys else { return };
-        let driver = over(config(&keys));
+        let signer = over(config(&keys));
         let expires = |url: &str| Taken::apart(url).query["Expires"].parse::<u64>().unwrap();
         let now = || UNIX_EPOCH.elapsed().unwrap().as_secs();
         let before = now();
-        let first = sent(&driver, &from("192.0.2.7")).await.unwrap();
+        let first = sent(&signer, &from("192.0.2.7")).await.unwrap();
         let expires = expires(&first);
         assert!(expires >= before + 900, "{expires} {before}");
         assert!(expires <= now() + 1200, "{expires} {before}");
         // A window may end between the two, then the next one does not.
         let mut others = Vec::new();
         for _ in 0..3 {
-            others.push(sent(&driver, &Recipient::default()).await.unwrap());
+            others.push(sent(&signer, &Recipient::default()).await.unwrap());
         }
         assert!(
             others[0] == first || others[2] == others[1],
@@ -179,12 +179,11 @@ fn other_keys_are_refused() {
 }
 
 #[tokio::test]
-async fn a_driver_without_objects_stays_as_it_is() {
+async fn a_store_without_objects_stays_as_it_is() {
     let Some(keys) = Keys::p256() else { return };
-    let cloudfront = CloudFront::new(config(&keys)).unwrap();
-    let driver = cloudfront.over(Arc::new(MemoryDriver::new()));
-    assert_eq!(sent(&driver, &from("192.0.2.7")).await, None);
-    assert_eq!(driver.name(), "inmemory");
+    let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
+    let cloudfront = CloudFront::new(config(&keys), Arc::new(driver)).unwrap();
+    assert_eq!(sent(&cloudfront, &from("192.0.2.7")).await, None);
 }
 
 #[test]
@@ -193,7 +192,8 @@ fn parameters_are_checked() {
     let checked = |change: fn(&mut Config)| {
         let mut config = config(&keys);
         change(&mut config);
-        CloudFront::new(config).map(|_| ()).unwrap_err()
+        let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
+        CloudFront::new(config, Arc::new(driver)).unwrap_err()
     };
     let no_host = checked(|config| config.base_url = "https://".to_owned());
     assert_eq!(no_host, ConfigError::BaseUrl("https://".to_owned()));

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Redirected;
 use super::url::Url;
-use crate::{Driver, Error, Key, Recipient, UrlSigner};
+use crate::{Error, Key, Recipient, UrlSigner};
 
 /// Sends clients to another host, which serves the same keys: unsigned, and without a look at
 /// whether the content is there.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Redirect {
     /// Without a slash at its end.
     base: String,
+    inner: Arc<dyn UrlSigner>,
 }
 
 /// A base URL that nobody could be sent to.
@@ -22,12 +22,13 @@ pub struct Redirect {
 pub struct InvalidBaseUrl(String);
 
 impl Redirect {
-    /// `base_url` is a scheme, a host, and perhaps a path in front of the key's.
+    /// `base_url` is a scheme, a host, and perhaps a path in front of the key's; of `inner` only
+    /// the names of objects remain.
     ///
     /// # Errors
     ///
     /// When it has no scheme or no host, or has a user, a query or a fragment.
-    pub fn new(base_url: &str) -> Result<Self, InvalidBaseUrl> {
+    pub fn new(base_url: &str, inner: Arc<dyn UrlSigner>) -> Result<Self, InvalidBaseUrl> {
         let wrong = || InvalidBaseUrl(base_url.to_owned());
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
         let url = Url::parse(base_url).ok_or_else(wrong)?;
@@ -35,38 +36,24 @@ impl Redirect {
             return Err(wrong());
         }
         let base = url.render().trim_end_matches('/').to_owned();
-        Ok(Self { base })
+        Ok(Self { base, inner })
     }
-
-    /// `driver`, with its clients sent to this place.
-    pub fn over(self, driver: Arc<dyn Driver>) -> Redirected<impl UrlSigner + use<>> {
-        let signer = Signer {
-            redirect: self,
-            driver: Arc::clone(&driver),
-        };
-        Redirected::new(driver, signer)
-    }
-}
-
-struct Signer {
-    redirect: Redirect,
-    driver: Arc<dyn Driver>,
 }
 
 #[async_trait]
-impl UrlSigner for Signer {
+impl UrlSigner for Redirect {
     async fn sign(&self, key: &Key, _: &Recipient) -> Result<Option<String>, Error> {
-        Ok(Some(format!("{}/{key}", self.redirect.base)))
+        Ok(Some(format!("{}/{key}", self.base)))
     }
 
     fn object(&self, key: &Key) -> Option<String> {
-        self.driver.signer()?.object(key)
+        self.inner.object(key)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ANYONE, over};
+    use super::super::tests::{ANYONE, Fixed};
     use super::*;
 
     #[tokio::test]
@@ -79,8 +66,7 @@ mod tests {
             ("https://cdn.example/a%20b//", "https://cdn.example/a%20b/"),
             ("https://[::1]:5/", "https://[::1]:5/"),
         ] {
-            let driver = Redirect::new(base).unwrap().over(over(None));
-            let signer = driver.signer().unwrap();
+            let signer = Redirect::new(base, Fixed::at(None)).unwrap();
             let url = signer.sign(&key, &ANYONE).await.unwrap();
             assert_eq!(url.unwrap(), format!("{start}{key}"), "{base}");
             assert_eq!(signer.object(&key), Some(format!("below/{key}")));
@@ -105,7 +91,7 @@ mod tests {
             "https://cdn example",
             "https://cdn.example/\r\n",
         ] {
-            assert!(Redirect::new(bad).is_err(), "{bad:?}");
+            assert!(Redirect::new(bad, Fixed::at(None)).is_err(), "{bad:?}");
         }
     }
 }

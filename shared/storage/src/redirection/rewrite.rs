@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Redirected;
 use super::url::{Url, is_authority, is_scheme};
-use crate::{Driver, Error, Key, Recipient, UrlSigner};
+use crate::{Error, Key, Recipient, UrlSigner};
 
-/// What to change of the URLs that a driver signs. What a driver does not sign stays unsigned:
-/// over one that sends clients nowhere this changes nothing.
-#[derive(Clone, Debug, Default)]
+/// Changes URLs that another signer gives. Whom that one sends nowhere, this one does not either.
+#[derive(Debug)]
 pub struct Rewrite {
+    inner: Arc<dyn UrlSigner>,
     scheme: Option<String>,
     host: Option<String>,
     trim_path_prefix: String,
@@ -35,7 +34,12 @@ impl Rewrite {
     /// # Errors
     ///
     /// When a scheme or a host is none.
-    pub fn new(scheme: &str, host: &str, trim_path_prefix: &str) -> Result<Self, InvalidRewrite> {
+    pub fn new(
+        scheme: &str,
+        host: &str,
+        trim_path_prefix: &str,
+        inner: Arc<dyn UrlSigner>,
+    ) -> Result<Self, InvalidRewrite> {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         if !scheme.is_empty() && !is_scheme(scheme) {
             return Err(InvalidRewrite::Scheme(scheme.to_owned()));
@@ -44,19 +48,11 @@ impl Rewrite {
             return Err(InvalidRewrite::Host(host.to_owned()));
         }
         Ok(Self {
+            inner,
             scheme: given(scheme),
             host: given(host),
             trim_path_prefix: trim_path_prefix.to_owned(),
         })
-    }
-
-    /// `driver`, with its URLs changed.
-    pub fn over(self, driver: Arc<dyn Driver>) -> Redirected<impl UrlSigner + use<>> {
-        let signer = Signer {
-            rewrite: self,
-            driver: Arc::clone(&driver),
-        };
-        Redirected::new(driver, signer)
     }
 
     fn rewritten(&self, url: &str) -> Option<String> {
@@ -74,42 +70,33 @@ impl Rewrite {
     }
 }
 
-struct Signer {
-    rewrite: Rewrite,
-    driver: Arc<dyn Driver>,
-}
-
 #[async_trait]
-impl UrlSigner for Signer {
+impl UrlSigner for Rewrite {
     async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error> {
-        let Some(signer) = self.driver.signer() else {
+        let Some(url) = self.inner.sign(key, recipient).await? else {
             return Ok(None);
         };
-        let Some(url) = signer.sign(key, recipient).await? else {
-            return Ok(None);
-        };
-        let wrong = || Error::Unavailable(format!("{} signs no URL", self.driver.name()).into());
-        self.rewrite.rewritten(&url).map(Some).ok_or_else(wrong)
+        let wrong = || Error::Unavailable("what the store signs is no URL".into());
+        self.rewritten(&url).map(Some).ok_or_else(wrong)
     }
 
     fn object(&self, key: &Key) -> Option<String> {
-        self.driver.signer()?.object(key)
+        self.inner.object(key)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ANYONE, over};
+    use super::super::tests::{ANYONE, Fixed};
     use super::*;
-    use crate::MemoryDriver;
+    use crate::{Driver, MemoryDriver};
 
     const SIGNED: &str = "http://s3:9000/bucket/a%2Fb/c?X=http%3A%2F%2F&Y=/bucket/#z";
 
     async fn rewritten(scheme: &str, host: &str, prefix: &str) -> String {
-        let rewrite = Rewrite::new(scheme, host, prefix).unwrap();
-        let driver = rewrite.over(over(Some(SIGNED)));
+        let rewrite = Rewrite::new(scheme, host, prefix, Fixed::at(Some(SIGNED))).unwrap();
         let key = Key::new("k").unwrap();
-        let url = driver.signer().unwrap().sign(&key, &ANYONE).await;
+        let url = rewrite.sign(&key, &ANYONE).await;
         url.unwrap().unwrap()
     }
 
@@ -135,9 +122,10 @@ mod tests {
     #[tokio::test]
     async fn a_driver_that_sends_clients_nowhere_goes_on_not_to() {
         let key = Key::new("k").unwrap();
-        for driver in [over(None), Arc::new(MemoryDriver::new())] {
-            let driver = Rewrite::new("https", "cdn", "").unwrap().over(driver);
-            let url = driver.signer().unwrap().sign(&key, &ANYONE).await;
+        let memory: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
+        for inner in [Fixed::at(None), Arc::new(memory)] {
+            let rewrite = Rewrite::new("https", "cdn", "", inner).unwrap();
+            let url = rewrite.sign(&key, &ANYONE).await;
             assert_eq!(url.unwrap(), None);
         }
     }
@@ -145,11 +133,11 @@ mod tests {
     #[test]
     fn a_scheme_and_a_host_are_just_that() {
         for scheme in ["https:", "https://", "1", "a b"] {
-            let error = Rewrite::new(scheme, "", "").unwrap_err();
+            let error = Rewrite::new(scheme, "", "", Fixed::at(None)).unwrap_err();
             assert_eq!(error, InvalidRewrite::Scheme(scheme.to_owned()));
         }
         for host in ["https://h", "h/p", "u@h", "h?q", "a b", ":80", "h\r\n"] {
-            let error = Rewrite::new("", host, "").unwrap_err();
+            let error = Rewrite::new("", host, "", Fixed::at(None)).unwrap_err();
             assert_eq!(error, InvalidRewrite::Host(host.to_owned()));
         }
     }
