@@ -5,6 +5,7 @@
 
 mod driver;
 mod http;
+mod middleware;
 mod policy;
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -27,7 +28,10 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
     let driver = driver::driver(&storage.driver)?;
     let layout = Layout::new(Arc::clone(&driver), layout_options(storage));
-    let registry = Registry::new(Arc::new(layout), driver, policy::policy(configuration)?);
+    let signer = middleware::signer(Arc::clone(&driver), &configuration.middleware.storage)?;
+    let registry = Registry::new(Arc::new(layout), driver, policy::policy(configuration)?)
+        .with_signer(signer)
+        .with_middleware(middleware::middleware(&configuration.middleware)?);
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,

@@ -1,8 +1,9 @@
 //! What holds between keys, and what a value alone does not show.
 
+mod middleware;
+
 use crate::effective::Effective;
 use crate::http::{Http, Net};
-use crate::middleware::Middleware;
 use crate::storage::{BlobDescriptorCache, Storage};
 use crate::{Configuration, Origin, Problem};
 
@@ -19,7 +20,7 @@ pub(crate) fn check(
     rules.addr(&configuration.http);
     rules.old_tls();
     rules.cache(&configuration.storage);
-    rules.disabled_middleware(&configuration.middleware);
+    rules.middleware(&configuration.middleware);
     rules.validation_switch(configuration);
 }
 
@@ -37,6 +38,13 @@ impl Rules<'_> {
         let problem = Problem::warning(path, &origin, message);
         self.problems
             .push(problem.suggest_if_some(suggestion.map(str::to_owned)));
+    }
+
+    fn error(&mut self, path: &str, message: impl Into<String>, suggestion: &str) {
+        let leaf = self.effective.find(path);
+        let origin = leaf.map_or(Origin::Default, |leaf| leaf.origin.clone());
+        let problem = Problem::error(path, &origin, message);
+        self.problems.push(problem.suggest(suggestion));
     }
 
     fn host(&mut self, http: &Http) {
@@ -88,49 +96,6 @@ impl Rules<'_> {
                 "the cache in Redis is not built yet: no cache is used",
                 None,
             );
-        }
-    }
-
-    fn disabled_middleware(&mut self, middleware: &Middleware) {
-        let lists = [
-            (
-                "registry",
-                middleware
-                    .registry
-                    .iter()
-                    .map(|entry| entry.disabled)
-                    .collect::<Vec<_>>(),
-            ),
-            (
-                "repository",
-                middleware
-                    .repository
-                    .iter()
-                    .map(|entry| entry.disabled)
-                    .collect(),
-            ),
-            (
-                "storage",
-                middleware
-                    .storage
-                    .iter()
-                    .map(|entry| entry.disabled)
-                    .collect(),
-            ),
-        ];
-        for (list, entries) in lists {
-            for (index, _) in entries
-                .iter()
-                .enumerate()
-                .filter(|(_, disabled)| **disabled)
-            {
-                let path = format!("middleware.{list}[{index}].disabled");
-                self.warn(
-                    &path,
-                    "this entry is left out; Distribution applies it all the same",
-                    None,
-                );
-            }
         }
     }
 
