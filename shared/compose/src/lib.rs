@@ -44,6 +44,8 @@ pub fn api(configuration: &Configuration, registry: Registry) -> Api {
         max_tags: size(configuration.tags.maxtags),
     };
     Api::new(registry, options)
+        .with_upload_origin(http::upload_origin(web))
+        .with_origin_secret(http::origin_secret(web))
 }
 
 fn layout_options(storage: &Storage) -> Options {
