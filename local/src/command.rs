@@ -2,6 +2,7 @@
 
 mod config;
 mod garbage_collect;
+mod metadata;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ enum Command {
     Serve(ConfigurationPath),
     /// Delete what no manifest references; safe while the registry is running.
     GarbageCollect(garbage_collect::Arguments),
+    /// Look after the store of metadata.
+    #[command(subcommand)]
+    Metadata(metadata::Command),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -56,6 +60,7 @@ impl CommandLine {
         {
             Command::Serve(configuration) => serve::run(&configuration),
             Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
+            Command::Metadata(command) => metadata::run(&command),
             Command::Config(command) => config::run(command),
         }
     }
