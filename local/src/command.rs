@@ -2,6 +2,7 @@
 
 mod config;
 mod garbage_collect;
+mod metadata;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,9 @@ enum Command {
     Uploads(ConfigurationPath),
     /// Delete what no manifest references; safe while the registry is running.
     GarbageCollect(garbage_collect::Arguments),
+    /// Look after the store of metadata.
+    #[command(subcommand)]
+    Metadata(metadata::Command),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -62,6 +66,7 @@ impl CommandLine {
             Command::Serve(configuration) => serve::run(&configuration),
             Command::Uploads(configuration) => serve::run_uploads(&configuration),
             Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
+            Command::Metadata(command) => metadata::run(&command),
             Command::Config(command) => config::run(command),
         }
     }
