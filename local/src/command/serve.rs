@@ -9,6 +9,7 @@ use roadstead_configuration::http::Net;
 use roadstead_configuration::log::{Formatter, Level};
 use roadstead_configuration::{Configuration, Loaded};
 use tower::Layer;
+use tower::util::MapRequestLayer;
 
 use super::{ConfigurationPath, Failure, ended};
 use crate::access_log::AccessLog;
@@ -96,6 +97,8 @@ async fn serve_until(
     let mut received = None;
     let noted = async { received = Some(shutdown.await) };
     let service = request_log::layer().layer(routes);
+    let proxies = compose::trusted_proxies(http)?;
+    let service = MapRequestLayer::new(move |request| proxies.mark(request)).layer(service);
     let ended = if configuration.log.accesslog.disabled {
         serve::serve(listener, service, options, noted).await
     } else {

@@ -25,6 +25,9 @@ section! {
         relativeurls: bool = BOOL;
         /// How long requests may take to finish once the registry is asked to stop.
         draintimeout: Duration = DURATION.default("0s");
+        /// The proxies whose `Forwarded`, `X-Forwarded-*` and `X-Real-IP` count: addresses, networks, `unix` for unix sockets, `private` for these and all private networks.
+        trustedproxies: Vec<String> = TEXTS.default("[private]").check(network)
+            .differs("Roadstead's own; Distribution believes everybody.");
         /// TLS.
         tls: Tls = nested(Tls::KEYS);
         /// Headers that are added to each answer.
@@ -52,6 +55,15 @@ fn prefix(prefix: &str) -> Result<(), String> {
         "must begin and end with \"/\", as in \"/{}/\"",
         prefix.trim_matches('/')
     ))
+}
+
+fn network(text: &str) -> Result<(), String> {
+    let is_network = ["private", "unix"].contains(&text)
+        || text.parse::<ipnet::IpNet>().is_ok()
+        || text.parse::<std::net::IpAddr>().is_ok();
+    is_network.then_some(()).ok_or_else(|| {
+        "must be an address, a network as in 10.0.0.0/8, \"private\" or \"unix\"".to_owned()
+    })
 }
 
 /// What to listen on.
