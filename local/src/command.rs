@@ -1,5 +1,6 @@
 //! The commands of the binary.
 
+mod access;
 mod config;
 mod garbage_collect;
 mod serve;
@@ -34,6 +35,11 @@ enum Command {
     Serve(ConfigurationPath),
     /// Delete what no manifest references; safe while the registry is running.
     GarbageCollect(garbage_collect::Arguments),
+    /// Serve tokens only: for registries elsewhere, by the tokenserver of the configuration.
+    TokenServer(ConfigurationPath),
+    /// Look at access rules.
+    #[command(subcommand)]
+    Access(access::Command),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -56,6 +62,8 @@ impl CommandLine {
         {
             Command::Serve(configuration) => serve::run(&configuration),
             Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
+            Command::TokenServer(configuration) => serve::run_token_server(&configuration),
+            Command::Access(command) => access::run(command),
             Command::Config(command) => config::run(command),
         }
     }

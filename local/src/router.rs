@@ -14,3 +14,8 @@ pub fn router(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
         .merge(roadstead_discovery::router(api.clone()));
     edge(routes, prefix, headers)
 }
+
+/// The token server alone.
+pub fn tokens(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
+    edge(roadstead_base::token_router(api.clone()), prefix, headers)
+}

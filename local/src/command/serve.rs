@@ -59,18 +59,49 @@ fn announce(loaded: &Loaded) {
     }
 }
 
-async fn run_server(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+pub(super) fn run_token_server(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start_token_server(configuration))
+}
+
+fn start_token_server(configuration: &ConfigurationPath) -> Result<ExitCode, Failure> {
+    let loaded = configuration.load()?;
+    log(&loaded.configuration)?;
+    announce(&loaded);
+    let runtime = runtime().map_err(anyhow::Error::from)?;
+    Ok(runtime.block_on(serve_tokens(&loaded.configuration))?)
+}
+
+/// The token server alone; of the registry, only its configuration is looked at.
+async fn serve_tokens(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
-    let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry.clone());
-    let routes = router::router(&api, &http.prefix, compose::headers(http)?);
+    let api = compose::api(configuration, compose::registry(configuration)?)?;
+    if api.issuer.is_none() {
+        anyhow::bail!("tokenserver.enabled is not set");
+    }
+    let routes = router::tokens(&api, &http.prefix, compose::headers(http)?);
+    let shutdown = shutdown::requested()?;
+    let listener = listen(configuration).await?;
+    serve_until(listener, routes, configuration, shutdown).await
+}
+
+async fn listen(configuration: &Configuration) -> anyhow::Result<Listener> {
+    let http = &configuration.http;
     let network = match http.net {
         Net::Tcp => "tcp",
         Net::Unix => "unix",
     };
-    let shutdown = shutdown::requested()?;
     let listener = Listener::open(network, &http.addr).await?;
     tracing::info!("listening on {listener}");
+    Ok(listener)
+}
+
+async fn run_server(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+    let http = &configuration.http;
+    let registry = compose::registry(configuration)?;
+    let api = compose::api(configuration, registry.clone())?;
+    let routes = router::router(&api, &http.prefix, compose::headers(http)?);
+    let shutdown = shutdown::requested()?;
+    let listener = listen(configuration).await?;
     let purging = purge::spawn(registry, &configuration.storage.maintenance.uploadpurging);
     let signal = serve_until(listener, routes, configuration, shutdown).await?;
     purging.abort();

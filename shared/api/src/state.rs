@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roadstead_auth::{AccessController, Everybody, Issuer};
 use roadstead_registry::Registry;
 
 use crate::upload_state::Secret;
@@ -14,6 +15,10 @@ pub struct Api {
     pub registry: Registry,
     /// How it appears.
     pub options: Arc<ApiOptions>,
+    /// Who may do what.
+    pub access: Arc<dyn AccessController>,
+    /// The token server, if there is one here.
+    pub issuer: Option<Arc<Issuer>>,
 }
 
 /// How a registry appears over HTTP.
@@ -30,11 +35,25 @@ pub struct ApiOptions {
 }
 
 impl Api {
-    /// `registry` with `options`.
+    /// `registry` with `options`, for everybody.
     pub fn new(registry: Registry, options: ApiOptions) -> Self {
         Self {
             registry,
             options: Arc::new(options),
+            access: Arc::new(Everybody),
+            issuer: None,
         }
+    }
+
+    /// The same, for those only whom `access` permits what they want.
+    #[must_use]
+    pub fn with_access(self, access: Arc<dyn AccessController>) -> Self {
+        Self { access, ..self }
+    }
+
+    /// The same, with a token server.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Option<Arc<Issuer>>) -> Self {
+        Self { issuer, ..self }
     }
 }

@@ -3,6 +3,7 @@
 //! The server and the functions both build what they serve here, each with the back ends that its
 //! features choose: a function need not link what it never meets.
 
+mod access;
 mod driver;
 mod http;
 mod policy;
@@ -16,6 +17,7 @@ use roadstead_configuration::storage::Storage;
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_registry::Registry;
 
+pub use crate::access::rules;
 pub use crate::http::{headers, trusted_proxies};
 
 /// The registry that a configuration describes.
@@ -34,8 +36,12 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     })
 }
 
-/// How the registry appears over HTTP.
-pub fn api(configuration: &Configuration, registry: Registry) -> Api {
+/// How the registry appears over HTTP, and to whom. Reads the files of users and keys.
+///
+/// # Errors
+///
+/// Those files, or rules, make no sense.
+pub fn api(configuration: &Configuration, registry: Registry) -> anyhow::Result<Api> {
     let web = &configuration.http;
     let options = ApiOptions {
         urls: http::urls(web),
@@ -43,7 +49,7 @@ pub fn api(configuration: &Configuration, registry: Registry) -> Api {
         max_catalog_entries: size(configuration.catalog.maxentries),
         max_tags: size(configuration.tags.maxtags),
     };
-    Api::new(registry, options)
+    access::guarded(configuration, Api::new(registry, options))
 }
 
 fn layout_options(storage: &Storage) -> Options {
