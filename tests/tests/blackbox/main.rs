@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod access;
 mod architecture;
+mod authentication;
 mod bodies;
 mod clients;
 mod commands;
@@ -12,9 +14,11 @@ mod distribution_interop;
 mod errors;
 mod garbage_collect;
 mod http;
+mod login;
 mod management;
 mod names_and_paths;
 mod pull;
 mod push;
 mod reads;
+mod tokens;
 mod uploads;

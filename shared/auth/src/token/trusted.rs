@@ -124,11 +124,11 @@ pub(super) fn parse(
         path: path.display().to_string(),
         message,
     };
-    if let (Some(path), Some(pem)) = (bundle, bundle.and(contents.next())) {
+    if let (Some(path), Some(pem)) = (bundle, bundle.and_then(|_| contents.next())) {
         let added = trusted.add_certificates(pem);
         added.map_err(|message| failed(path, message))?;
     }
-    if let (Some(path), Some(json)) = (jwks, jwks.and(contents.next())) {
+    if let (Some(path), Some(json)) = (jwks, jwks.and_then(|_| contents.next())) {
         let added = trusted.add_jwks(json);
         added.map_err(|message| failed(path, message))?;
     }
