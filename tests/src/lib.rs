@@ -8,6 +8,7 @@
 //!   the same requests can go to Roadstead and to Debian's `docker-registry`.
 //! - [`Connection`] and [`Request`] are a small HTTP/1.1 client that sends exactly what it is told to.
 //! - [`Image`] makes images from a seed; [`Digest`](digest) names content.
+//! - [`users`] are three people with passwords.
 //! - [`tool`] runs real clients such as skopeo, and [`skip!`] says aloud when one is missing.
 //!
 //! Nothing waits for a fixed time: [`wait::until`] polls a condition and fails at a deadline.
@@ -22,6 +23,7 @@ pub mod ministack;
 pub mod registry;
 pub mod skip;
 pub mod tool;
+pub mod users;
 pub mod wait;
 mod yaml;
 

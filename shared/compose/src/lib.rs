@@ -3,6 +3,7 @@
 //! The server and the functions both build what they serve here, each with the back ends that its
 //! features choose: a function need not link what it never meets.
 
+mod access;
 mod driver;
 mod http;
 mod metadata;
@@ -15,6 +16,7 @@ use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
 
+pub use crate::access::rules;
 pub use crate::http::{headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
@@ -38,8 +40,12 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     })
 }
 
-/// How the registry appears over HTTP.
-pub fn api(configuration: &Configuration, registry: Registry) -> Api {
+/// How the registry appears over HTTP, and to whom. Reads the files of users and keys.
+///
+/// # Errors
+///
+/// Those files, or rules, make no sense.
+pub fn api(configuration: &Configuration, registry: Registry) -> anyhow::Result<Api> {
     let web = &configuration.http;
     let options = ApiOptions {
         urls: http::urls(web),
@@ -47,9 +53,10 @@ pub fn api(configuration: &Configuration, registry: Registry) -> Api {
         max_catalog_entries: size(configuration.catalog.maxentries),
         max_tags: size(configuration.tags.maxtags),
     };
-    Api::new(registry, options)
+    let api = Api::new(registry, options)
         .with_upload_origin(http::upload_origin(web))
-        .with_origin_secret(http::origin_secret(web))
+        .with_origin_secret(http::origin_secret(web));
+    access::guarded(configuration, api)
 }
 
 pub(crate) fn size(number: u64) -> usize {

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod access;
 mod architecture;
+mod authentication;
 mod bodies;
 mod clients;
 mod commands;
@@ -12,6 +14,7 @@ mod distribution_interop;
 mod errors;
 mod garbage_collect;
 mod http;
+mod login;
 mod management;
 mod middleware;
 mod names_and_paths;
@@ -20,4 +23,5 @@ mod push;
 mod reads;
 mod redirects;
 mod tls;
+mod tokens;
 mod uploads;
