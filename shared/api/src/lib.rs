@@ -6,6 +6,7 @@
 //! and only [`error::status`] knows which status belongs to which code.
 
 pub mod body;
+pub mod client;
 pub mod conditional;
 pub mod connection;
 mod detached;
@@ -13,11 +14,13 @@ mod edge;
 pub mod error;
 pub mod extract;
 pub mod fold;
+mod forwarded;
 pub mod response;
 mod state;
 mod upload_state;
 mod urls;
 
+pub use client::{Client, TrustedProxies};
 pub use connection::{Connection, Peer, RequestId};
 pub use detached::detached;
 pub use edge::edge;

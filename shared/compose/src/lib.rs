@@ -17,7 +17,7 @@ use roadstead_configuration::storage::Storage;
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_registry::Registry;
 
-pub use crate::http::headers;
+pub use crate::http::{headers, trusted_proxies};
 
 /// The registry that a configuration describes.
 ///

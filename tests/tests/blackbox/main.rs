@@ -19,4 +19,5 @@ mod pull;
 mod push;
 mod reads;
 mod redirects;
+mod tls;
 mod uploads;

@@ -285,6 +285,10 @@ fn clients_within_aws_are_sent_to_the_bucket() {
             fetch(&sent(&registry, &digest), None).expect(200).text(),
             "content"
         );
+        // The proxy is within AWS, its client is not.
+        let proxied = blob(&registry, "GET", &digest).header("X-Forwarded-For", "192.0.2.1");
+        let proxied = proxied.send().expect(307);
+        assert!(proxied.need("location").starts_with(&edge.url()));
     }
     let fetched = || {
         edge.seen()

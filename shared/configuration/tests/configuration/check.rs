@@ -110,14 +110,6 @@ fn features_that_are_not_built_refuse_to_start_where_silence_would_be_dangerous(
         ("auth: {silly: }", "auth.silly: silly authentication"),
         ("auth: token", "auth.token: token authentication"),
         (
-            "http: {tls: {certificate: /c}}",
-            "http.tls.certificate: TLS",
-        ),
-        (
-            "http: {tls: {clientcas: [/c]}}",
-            "http.tls.clientcas: TLS with client certificates",
-        ),
-        (
             "http: {tls: {letsencrypt: {cachefile: /c}}}",
             "http.tls.letsencrypt: TLS with Let's Encrypt",
         ),
@@ -517,4 +509,29 @@ fn the_configurations_of_the_official_images_start() {
         .map(|problem| problem.path.clone())
         .collect();
     assert_eq!(warned, ["health.storagedriver"]);
+}
+
+#[test]
+fn networks_and_cipher_suites_are_checked() {
+    for (line, message) in [
+        (
+            "http: {trustedproxies: [10.0.0.0/8, proxy.example]}",
+            r#"http.trustedproxies[1]: "proxy.example" is neither an address"#,
+        ),
+        (
+            "http: {trustedproxies: ['10.0.0.0/33']}",
+            r#"http.trustedproxies[0]: "10.0.0.0/33" is neither an address"#,
+        ),
+        (
+            "http: {tls: {ciphersuites: [TLS_AES_128_GCM_SHA256, TLS_X]}}",
+            r#"http.tls.ciphersuites[1]: "TLS_X" is no cipher suite"#,
+        ),
+    ] {
+        let found = problems(&minimal(line));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = format!("E config.yml:3: {message}");
+        assert!(found[0].starts_with(&expected), "{found:?}");
+    }
+    let fine = "http: {trustedproxies: [private, unix, 10.0.0.1, 'fd00::/8']}";
+    assert!(problems(&minimal(fine)).is_empty());
 }
