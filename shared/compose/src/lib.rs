@@ -28,10 +28,10 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
     let driver = driver::driver(&storage.driver)?;
     let layout = Layout::new(Arc::clone(&driver), layout_options(storage));
-    let signer = middleware::signer(Arc::clone(&driver), &configuration.middleware.storage)?;
-    let registry = Registry::new(Arc::new(layout), driver, policy::policy(configuration)?)
-        .with_signer(signer)
+    let policy = policy::policy(configuration)?;
+    let registry = Registry::new(Arc::new(layout), Arc::clone(&driver), policy)
         .with_middleware(middleware::middleware(&configuration.middleware)?);
+    let registry = middleware::redirected(registry, driver, &configuration.middleware.storage)?;
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,
