@@ -4,6 +4,7 @@ mod middleware;
 
 use crate::effective::Effective;
 use crate::http::{Http, Net};
+use crate::metadata::Store;
 use crate::storage::{BlobDescriptorCache, Storage};
 use crate::{Configuration, Origin, Problem};
 
@@ -21,6 +22,7 @@ pub(crate) fn check(
     rules.old_tls();
     rules.cache(&configuration.storage);
     rules.middleware(&configuration.middleware);
+    rules.table(configuration);
     rules.validation_switch(configuration);
 }
 
@@ -31,20 +33,20 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     fn warn(&mut self, path: &str, message: &str, suggestion: Option<&str>) {
-        let origin = self
-            .effective
-            .find(path)
-            .map_or(Origin::Default, |leaf| leaf.origin.clone());
+        let origin = self.origin(path);
         let problem = Problem::warning(path, &origin, message);
         self.problems
             .push(problem.suggest_if_some(suggestion.map(str::to_owned)));
     }
 
     fn error(&mut self, path: &str, message: impl Into<String>, suggestion: &str) {
-        let leaf = self.effective.find(path);
-        let origin = leaf.map_or(Origin::Default, |leaf| leaf.origin.clone());
-        let problem = Problem::error(path, &origin, message);
+        let problem = Problem::error(path, &self.origin(path), message);
         self.problems.push(problem.suggest(suggestion));
+    }
+
+    fn origin(&self, path: &str) -> Origin {
+        let leaf = self.effective.find(path);
+        leaf.map_or(Origin::Default, |leaf| leaf.origin.clone())
     }
 
     fn host(&mut self, http: &Http) {
@@ -95,6 +97,33 @@ impl Rules<'_> {
                 "storage.cache.blobdescriptor",
                 "the cache in Redis is not built yet: no cache is used",
                 None,
+            );
+        }
+    }
+
+    fn table(&mut self, configuration: &Configuration) {
+        let Some(Store::Dynamodb(dynamodb)) = &configuration.metadata.store else {
+            return;
+        };
+        if dynamodb.table.is_none() {
+            self.error(
+                "metadata.dynamodb.table",
+                "no table is named",
+                "name the table that holds the metadata",
+            );
+        }
+        if dynamodb.region.is_none() && dynamodb.endpoint.is_none() {
+            self.error(
+                "metadata.dynamodb.region",
+                "there is no region, nor an endpoint",
+                "name the region of the table, as in eu-west-1",
+            );
+        }
+        if dynamodb.accesskey.is_some() != dynamodb.secretkey.is_some() {
+            self.error(
+                "metadata.dynamodb.accesskey",
+                "accesskey and secretkey only work together",
+                "give both, or none for the credentials of the environment",
             );
         }
     }
