@@ -71,9 +71,10 @@ async fn run_server(configuration: &Configuration) -> anyhow::Result<ExitCode> {
         Net::Tcp => "tcp",
         Net::Unix => "unix",
     };
-    let tls = tls(http)?;
     let shutdown = shutdown::requested()?;
+    // Before TLS: an ACME server may ask as soon as that begins.
     let listener = Listener::open(network, &http.addr).await?;
+    let tls = tls(http).await?;
     match tls {
         Some(_) => tracing::info!("listening on {listener}, tls"),
         None => tracing::info!("listening on {listener}"),
@@ -85,7 +86,7 @@ async fn run_server(configuration: &Configuration) -> anyhow::Result<ExitCode> {
 }
 
 /// TLS, where the configuration asks for it.
-fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
+async fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
     let Some(settings) = tls::Settings::of(http)? else {
         return Ok(None);
     };
@@ -94,7 +95,7 @@ fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
         MinimumTls::Tls13 => "tls1.3",
     };
     tracing::info!("restricting TLS version to {least} or higher");
-    Ok(Some(Tls::start(settings)?))
+    Ok(Some(Tls::start(settings).await?))
 }
 
 /// Serves until a signal, and says with which code to exit: 0 after a drain in which every

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod acme;
 mod architecture;
 mod bodies;
 mod clients;
