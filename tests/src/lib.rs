@@ -17,6 +17,8 @@ pub mod client;
 pub mod digest;
 pub mod http2;
 pub mod image;
+pub mod lambda;
+pub mod ministack;
 pub mod registry;
 pub mod skip;
 pub mod tool;

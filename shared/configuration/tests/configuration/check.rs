@@ -114,14 +114,6 @@ fn features_that_are_not_built_refuse_to_start_where_silence_would_be_dangerous(
             "proxy.remoteurl: the pull-through cache",
         ),
         (
-            "middleware: {storage: [{name: redirect, options: {baseurl: 'https://a'}}]}",
-            "middleware.storage: storage middleware",
-        ),
-        (
-            "middleware: {registry: [{name: x}]}",
-            "middleware.registry: registry middleware",
-        ),
-        (
             "policy: {repository: {classes: [image]}}",
             "policy.repository.classes: the policy of repository classes",
         ),
@@ -215,6 +207,82 @@ fn a_disabled_middleware_is_left_out_and_says_so() {
         [
             "W config.yml:3: middleware.storage[0].disabled: this entry is left out; Distribution applies it all the same"
         ]
+    );
+}
+
+#[test]
+fn a_middleware_that_there_is_not_lists_those_that_there_are() {
+    let table = [
+        (
+            "middleware: {storage: [{name: cloudflare}]}",
+            "middleware.storage[0].name: there is no storage middleware \"cloudflare\"; one of cloudfront, redirect, rewrite",
+        ),
+        (
+            "middleware: {registry: [{name: allowlist, options: {repositories: [a]}}, {name: redirect}]}",
+            "middleware.registry[1].name: there is no registry middleware \"redirect\"; one of allowlist",
+        ),
+        (
+            "middleware: {repository: [{name: ReadOnly}]}",
+            "middleware.repository[0].name: there is no repository middleware \"ReadOnly\"; one of immutabletags, readonly",
+        ),
+    ];
+    for (line, expected) in table {
+        let expected = format!("E config.yml:3: {expected}");
+        assert_eq!(problems(&minimal(line)), [expected], "{line}");
+    }
+    let nameless = problems(&minimal("middleware: {storage: [{options: {}}]}"));
+    assert_eq!(nameless.len(), 1, "{nameless:?}");
+    assert!(
+        nameless[0].contains("the storage middleware has no name; one of cloudfront"),
+        "{nameless:?}"
+    );
+}
+
+#[test]
+fn a_middleware_says_what_it_needs() {
+    for (line, needed) in [
+        (
+            "middleware: {storage: [{name: cloudfront, options: {ipfilteredby: awsregion, baseurl: ''}}]}",
+            &["baseurl", "privatekey", "keypairid", "awsregion"][..],
+        ),
+        (
+            "middleware: {storage: [{name: cloudfront, options: {baseurl: a, privatekey: b, keypairid: c}}]}",
+            &[],
+        ),
+        ("middleware: {storage: [{name: redirect}]}", &["baseurl"]),
+        ("middleware: {storage: [{name: rewrite}]}", &[]),
+        (
+            "middleware: {registry: [{name: allowlist}]}",
+            &["repositories"],
+        ),
+        (
+            "middleware: {repository: [{name: immutabletags}, {name: readonly}]}",
+            &[],
+        ),
+        (
+            "middleware: {storage: [{name: redirect, disabled: true}]}",
+            &[],
+        ),
+    ] {
+        let found = problems(&minimal(line));
+        let found: Vec<_> = found
+            .iter()
+            .filter(|found| found.starts_with('E'))
+            .collect();
+        assert_eq!(found.len(), needed.len(), "{line}: {found:?}");
+        for (found, needed) in found.iter().zip(needed) {
+            assert!(
+                found.contains(&format!("[0].options.{needed}: ")),
+                "{found}"
+            );
+        }
+    }
+    let broken = problems(&minimal(
+        "middleware: {registry: [{name: allowlist, options: {repositories: ['(']}}]}",
+    ));
+    assert!(
+        broken[0].contains("middleware.registry[0].options.repositories[0]"),
+        "{broken:?}"
     );
 }
 
