@@ -141,6 +141,7 @@ async fn serve_until(
     let http = &configuration.http;
     let options = serve::Options {
         header_read_timeout: Some(http.readheadertimeout),
+        stall_timeout: Some(http.stalltimeout),
         max_header_bytes: usize::try_from(http.maxheaderbytes).unwrap_or(usize::MAX),
         h2c: http.h2c.enabled,
         drain_timeout: Some(http.draintimeout).filter(|timeout| !timeout.is_zero()),

@@ -47,6 +47,9 @@ section! {
         /// How long a client may take to send a request's headers.
         readheadertimeout: Duration = DURATION.default("60s").zero_is_default()
             .differs("Roadstead's own; Distribution waits for ever.");
+        /// How long a client may send nothing of a body, or take nothing of an answer; then its connection ends, after at most twice as long. What moves may take as long as it likes; `0` waits for ever.
+        stalltimeout: Duration = DURATION.default("5m")
+            .differs("Roadstead's own; Distribution waits for ever.");
         /// How many bytes a request's headers may have.
         maxheaderbytes: u64 = INTEGER.default("32768").zero_is_default()
             .differs("Roadstead's own; Distribution takes 1 MiB.");
