@@ -162,6 +162,7 @@ pub struct Setup {
     launcher: Vec<String>,
     subcommand: &'static str,
     unix: bool,
+    address: Option<Address>,
 }
 
 impl Setup {
@@ -177,6 +178,7 @@ impl Setup {
             launcher,
             subcommand: "serve",
             unix: false,
+            address: None,
         }
     }
 
@@ -213,6 +215,13 @@ impl Setup {
     #[must_use]
     pub fn launcher(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Listen here. Another process may have taken the port: then the start fails.
+    #[must_use]
+    pub fn at(mut self, address: &Address) -> Self {
+        self.address = Some(address.clone());
         self
     }
 
@@ -305,10 +314,10 @@ impl Setup {
     /// # Panics
     /// When it does neither.
     pub fn try_start(self) -> Result<Registry, String> {
-        let address = if self.unix {
-            Address::Unix(self.store.scratch().join("socket"))
-        } else {
-            free_address()
+        let address = match &self.address {
+            Some(address) => address.clone(),
+            None if self.unix => Address::Unix(self.store.scratch().join("socket")),
+            None => free_address(),
         };
         let config = self.write_config(&address);
         let mut resolved = self.clone();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod access;
+mod acme;
 mod architecture;
 mod authentication;
 mod bodies;

@@ -104,10 +104,6 @@ fn a_driver_named_by_a_variable_beside_that_of_the_file_says_how_to_replace_it()
 fn features_that_are_not_built_refuse_to_start_where_silence_would_be_dangerous() {
     let table = [
         (
-            "http: {tls: {letsencrypt: {cachefile: /c}}}",
-            "http.tls.letsencrypt: TLS with Let's Encrypt",
-        ),
-        (
             "proxy: {remoteurl: 'https://registry-1.docker.io'}",
             "proxy.remoteurl: the pull-through cache",
         ),
@@ -559,6 +555,14 @@ fn networks_and_cipher_suites_are_checked() {
         (
             "http: {tls: {ciphersuites: [TLS_AES_128_GCM_SHA256, TLS_X]}}",
             r#"http.tls.ciphersuites[1]: "TLS_X" is no cipher suite"#,
+        ),
+        (
+            "http: {tls: {letsencrypt: {hosts: [a.example, '*.example']}}}",
+            r#"http.tls.letsencrypt.hosts[1]: "*.example" is no host name"#,
+        ),
+        (
+            "http: {tls: {letsencrypt: {hosts: [../../etc]}}}",
+            r#"http.tls.letsencrypt.hosts[0]: "../../etc" is no host name"#,
         ),
     ] {
         let found = problems(&minimal(line));
