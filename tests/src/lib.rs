@@ -16,6 +16,7 @@ pub mod client;
 pub mod digest;
 pub mod http2;
 pub mod image;
+pub mod lambda;
 pub mod registry;
 pub mod skip;
 pub mod tool;

@@ -5,6 +5,8 @@ mod chunk;
 mod content_range;
 mod finish;
 mod location;
+mod origin;
+mod rest;
 
 use axum::Router;
 use axum::extract::State;
@@ -16,8 +18,17 @@ use roadstead_api::{Api, Error, UploadState, Urls, detached};
 
 use crate::location::Progress;
 
+pub use origin::origin_router;
+
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
+    match api.upload_origin {
+        None => routes(api),
+        Some(_) => routes(api.clone()).merge(origin_router(api)),
+    }
+}
+
+fn routes(api: Api) -> Router {
     let one = get(status)
         .post(begin::begin)
         .patch(chunk::chunk)

@@ -1,8 +1,8 @@
-//! `roadstead serve`.
+//! `roadstead serve`, and `roadstead uploads`, which is the same with fewer routes.
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use axum::Router;
 use roadstead_compose as compose;
 use roadstead_configuration::http::Net;
@@ -17,15 +17,42 @@ use crate::shutdown::Signal;
 use crate::{logs, purge, request_log, router, runtime, serve, shutdown};
 
 pub(super) fn run(configuration: &ConfigurationPath) -> ExitCode {
-    ended(start(configuration))
+    ended(start(configuration, Routes::All))
 }
 
-fn start(configuration: &ConfigurationPath) -> Result<ExitCode, Failure> {
+pub(super) fn run_uploads(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start(configuration, Routes::Uploads))
+}
+
+/// What is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Routes {
+    /// The registry.
+    All,
+    /// Uploads that were begun elsewhere.
+    Uploads,
+}
+
+fn start(configuration: &ConfigurationPath, routes: Routes) -> Result<ExitCode, Failure> {
     let loaded = configuration.load()?;
+    if routes == Routes::Uploads {
+        check_uploads(&loaded.configuration)?;
+    }
     log(&loaded.configuration)?;
     announce(&loaded);
     let runtime = runtime().map_err(anyhow::Error::from)?;
-    Ok(runtime.block_on(run_server(&loaded.configuration))?)
+    Ok(runtime.block_on(run_server(&loaded.configuration, routes))?)
+}
+
+/// Without these, no client would be sent here, and no one's tokens would be taken.
+fn check_uploads(configuration: &Configuration) -> anyhow::Result<()> {
+    let http = &configuration.http;
+    let secret = http.secret.as_ref().map_or("", |secret| secret.expose());
+    ensure!(
+        http.uploadorigin.is_some() && !secret.is_empty(),
+        "configuration error: an upload server needs the http.uploadorigin and the http.secret of its registry"
+    );
+    Ok(())
 }
 
 /// Sends the log where and how the configuration says.
@@ -58,11 +85,15 @@ fn announce(loaded: &Loaded) {
     }
 }
 
-async fn run_server(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
     let api = compose::api(configuration, registry.clone());
-    let routes = router::router(&api, &http.prefix, compose::headers(http)?);
+    let headers = compose::headers(http)?;
+    let routes = match routes {
+        Routes::All => router::router(&api, &http.prefix, headers),
+        Routes::Uploads => router::uploads(&api, &http.prefix, headers),
+    };
     let network = match http.net {
         Net::Tcp => "tcp",
         Net::Unix => "unix",

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use roadstead_registry::Registry;
 
+use crate::origin_secret::OriginSecret;
+use crate::upload_origin::UploadOrigin;
 use crate::upload_state::Secret;
 use crate::urls::UrlOptions;
 
@@ -14,6 +16,10 @@ pub struct Api {
     pub registry: Registry,
     /// How it appears.
     pub options: Arc<ApiOptions>,
+    /// Where the bytes of uploads go; `None` for here.
+    pub upload_origin: Option<Arc<UploadOrigin>>,
+    /// What requests have to know.
+    pub origin_secret: Option<OriginSecret>,
 }
 
 /// How a registry appears over HTTP.
@@ -35,6 +41,28 @@ impl Api {
         Self {
             registry,
             options: Arc::new(options),
+            upload_origin: None,
+            origin_secret: None,
+        }
+    }
+
+    /// The same, with the bytes of uploads going to `origin`.
+    #[must_use]
+    pub fn with_upload_origin(self, origin: Option<UploadOrigin>) -> Self {
+        let upload_origin = origin.map(Arc::new);
+        Self {
+            upload_origin,
+            ..self
+        }
+    }
+
+    /// The same, for those only who know `secret`; see [`guarded`](crate::guarded).
+    #[must_use]
+    pub fn with_origin_secret(self, secret: Option<OriginSecret>) -> Self {
+        let origin_secret = secret;
+        Self {
+            origin_secret,
+            ..self
         }
     }
 }

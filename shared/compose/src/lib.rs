@@ -5,18 +5,16 @@
 
 mod driver;
 mod http;
+mod metadata;
 mod policy;
-
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::sync::Arc;
 
 use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
-use roadstead_configuration::storage::Storage;
-use roadstead_metadata_layout::{Layout, Options};
 use roadstead_registry::Registry;
 
 pub use crate::http::headers;
+#[cfg(feature = "dynamodb")]
+pub use crate::metadata::create_table;
 
 /// The registry that a configuration describes.
 ///
@@ -26,8 +24,8 @@ pub use crate::http::headers;
 pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
     let driver = driver::driver(&storage.driver)?;
-    let layout = Layout::new(Arc::clone(&driver), layout_options(storage));
-    let registry = Registry::new(Arc::new(layout), driver, policy::policy(configuration)?);
+    let metadata = metadata::metadata(configuration, &driver)?;
+    let registry = Registry::new(metadata, driver, policy::policy(configuration)?);
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,
@@ -44,22 +42,8 @@ pub fn api(configuration: &Configuration, registry: Registry) -> Api {
         max_tags: size(configuration.tags.maxtags),
     };
     Api::new(registry, options)
-}
-
-fn layout_options(storage: &Storage) -> Options {
-    let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let tag_concurrency = match size(storage.tag.concurrencylimit) {
-        0 => processors(),
-        limit => limit,
-    };
-    let cached = storage
-        .cache
-        .blobdescriptorsize
-        .map_or(u64::MAX, NonZeroU64::get);
-    Options {
-        tag_concurrency,
-        cached_manifests: size(cached),
-    }
+        .with_upload_origin(http::upload_origin(web))
+        .with_origin_secret(http::origin_secret(web))
 }
 
 pub(crate) fn size(number: u64) -> usize {

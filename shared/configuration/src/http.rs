@@ -23,6 +23,12 @@ section! {
         secret: Option<Secret> = TEXT.secret();
         /// Gives clients URLs without scheme and host.
         relativeurls: bool = BOOL;
+        /// What requests must bring in `X-Origin-Secret`, for a registry behind a proxy that adds it.
+        originsecret: Option<Secret> = TEXT.secret().check(not_empty)
+            .differs("Roadstead's own.");
+        /// Where the bytes of uploads go: `/` for `/_uploads/` on the same host, which a proxy sends to `roadstead uploads`, or the URL of that server. Unset: to the registry itself.
+        uploadorigin: Option<String> = TEXT.check(upload_origin)
+            .differs("Roadstead's own.");
         /// How long requests may take to finish once the registry is asked to stop.
         draintimeout: Duration = DURATION.default("0s");
         /// TLS.
@@ -52,6 +58,28 @@ fn prefix(prefix: &str) -> Result<(), String> {
         "must begin and end with \"/\", as in \"/{}/\"",
         prefix.trim_matches('/')
     ))
+}
+
+fn not_empty(secret: &str) -> Result<(), String> {
+    match secret {
+        "" => Err("must not be empty".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn upload_origin(origin: &str) -> Result<(), String> {
+    let host = origin
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].contains(scheme));
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+    match host {
+        _ if origin == "/" => Ok(()),
+        Some((_, host)) if is_host(host) => Ok(()),
+        _ => Err(
+            "must be \"/\", or a scheme and a host as in \"https://uploads.example.com\""
+                .to_owned(),
+        ),
+    }
 }
 
 /// What to listen on.

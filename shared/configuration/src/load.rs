@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The sections of which Distribution keeps only the last; others it joins.
-const WHOLE: [&str; 2] = ["storage", "auth"];
+const WHOLE: [&str; 3] = ["storage", "metadata", "auth"];
 const JOINED: &str = "of values that cannot be joined, the last counts";
 
 const DEFAULT: &str = include_str!("default.yml");

@@ -2,6 +2,7 @@
 
 use crate::effective::Effective;
 use crate::http::{Http, Net};
+use crate::metadata::Store;
 use crate::middleware::Middleware;
 use crate::storage::{BlobDescriptorCache, Storage};
 use crate::{Configuration, Origin, Problem};
@@ -19,6 +20,7 @@ pub(crate) fn check(
     rules.addr(&configuration.http);
     rules.old_tls();
     rules.cache(&configuration.storage);
+    rules.table(configuration);
     rules.disabled_middleware(&configuration.middleware);
     rules.validation_switch(configuration);
 }
@@ -30,13 +32,20 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     fn warn(&mut self, path: &str, message: &str, suggestion: Option<&str>) {
-        let origin = self
-            .effective
-            .find(path)
-            .map_or(Origin::Default, |leaf| leaf.origin.clone());
+        let origin = self.origin(path);
         let problem = Problem::warning(path, &origin, message);
         self.problems
             .push(problem.suggest_if_some(suggestion.map(str::to_owned)));
+    }
+
+    fn error(&mut self, path: &str, message: &str) {
+        let origin = self.origin(path);
+        self.problems.push(Problem::error(path, &origin, message));
+    }
+
+    fn origin(&self, path: &str) -> Origin {
+        let leaf = self.effective.find(path);
+        leaf.map_or(Origin::Default, |leaf| leaf.origin.clone())
     }
 
     fn host(&mut self, http: &Http) {
@@ -87,6 +96,27 @@ impl Rules<'_> {
                 "storage.cache.blobdescriptor",
                 "the cache in Redis is not built yet: no cache is used",
                 None,
+            );
+        }
+    }
+
+    fn table(&mut self, configuration: &Configuration) {
+        let Some(Store::Dynamodb(dynamodb)) = &configuration.metadata.store else {
+            return;
+        };
+        if dynamodb.table.is_none() {
+            self.error("metadata.dynamodb.table", "no table is named");
+        }
+        if dynamodb.region.is_none() && dynamodb.endpoint.is_none() {
+            self.error(
+                "metadata.dynamodb.region",
+                "there is no region, nor an endpoint",
+            );
+        }
+        if dynamodb.accesskey.is_some() != dynamodb.secretkey.is_some() {
+            self.error(
+                "metadata.dynamodb.accesskey",
+                "accesskey and secretkey only work together",
             );
         }
     }

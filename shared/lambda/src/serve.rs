@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use axum::Router;
 use axum::middleware::from_fn;
-use roadstead_api::{Api, RequestId, edge};
+use roadstead_api::{Api, RequestId, edge, guarded};
 use roadstead_compose as compose;
 use roadstead_configuration::Configuration;
 use tower::ServiceExt;
@@ -40,8 +40,13 @@ fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::R
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
     let api = compose::api(configuration, registry);
+    let secret = api.origin_secret.clone();
     let routes = routes(api).layer(from_fn(limit));
-    Ok(edge(routes, &http.prefix, compose::headers(http)?))
+    Ok(edge(
+        guarded(routes, secret),
+        &http.prefix,
+        compose::headers(http)?,
+    ))
 }
 
 async fn answer(router: Router, event: lambda_http::Request) -> Result<Exact, Infallible> {
