@@ -19,6 +19,7 @@ pub mod image;
 pub mod lambda;
 pub mod registry;
 pub mod skip;
+pub mod template;
 pub mod tool;
 pub mod wait;
 mod yaml;
