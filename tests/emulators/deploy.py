@@ -64,7 +64,8 @@ def at(port, bootstraps, parameters):
         overrides = ["--parameter-overrides", *parameters]
         sam("validate", "--lint")
         sam("build", "--build-dir", folder, *overrides)
-        sam("deploy", "--template-file", f"{folder}/template.yaml", "--no-confirm-changeset", *overrides)
+        sam("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--template-file", f"{folder}/template.yaml",
+            "--no-confirm-changeset", *overrides)
     deployment = Deployment(url)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(deployment))
     server.daemon_threads = True
@@ -96,7 +97,7 @@ class Deployment:
 
         patient = Config(read_timeout=120, retries={"max_attempts": 0}, max_pool_connections=32)
         client = lambda service: boto3.client(service, config=patient)
-        self.url, self.functions_api = url, client("lambda")
+        self.url, self.functions_api, self.secrets = url, client("lambda"), client("secretsmanager")
         stack = client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.functions = {}
@@ -108,6 +109,8 @@ class Deployment:
                     self.functions[address.split("/")[2]] = name
                 except self.functions_api.exceptions.ResourceNotFoundException:
                     pass
+        for name in [*self.functions.values(), self.outputs["MaintenanceFunction"]]:
+            self.redirect(name)
         self.behaviors = list(self.distribution(client("cloudfront")))
 
     def distribution(self, cloudfront):
@@ -120,9 +123,22 @@ class Deployment:
             for behavior in [*behaviors, {"PathPattern": "*", **config["DefaultCacheBehavior"]}]:
                 origin = origins[behavior["TargetOriginId"]]
                 headers = origin.get("CustomHeaders", {}).get("Items", [])
-                headers = {header["HeaderName"].lower(): header["HeaderValue"] for header in headers}
+                headers = {header["HeaderName"].lower(): self.resolved(header["HeaderValue"]) for header in headers}
                 pattern = re.escape(behavior["PathPattern"]).replace(r"\*", ".*").replace(r"\?", ".")
                 yield re.compile(pattern, re.DOTALL), origin["DomainName"], headers
+
+    def redirect(self, function):
+        """On AWS a region says where S3 and DynamoDB are."""
+        variables = self.functions_api.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = self.url
+        variables["REGISTRY_METADATA_DYNAMODB_ENDPOINT"] = self.url
+        self.functions_api.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+
+    def resolved(self, value):
+        """MiniStack leaves dynamic references alone in nested stacks; CloudFormation resolves them there too."""
+        if found := re.fullmatch(r"\{\{resolve:secretsmanager:([^}]+)\}\}", value):
+            return self.secrets.get_secret_value(SecretId=found[1])["SecretString"]
+        return value
 
     def route(self, path):
         """The function that has a path, and what CloudFront tells it."""

@@ -11,6 +11,8 @@ type Grants = BTreeMap<String, BTreeSet<String>>;
 
 const READ: &[&str] = &["GetItem", "Query"];
 const WRITE: &[&str] = &["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"];
+/// Objects on which the S3 driver finds out what conditional writes are worth.
+const PROBE: &str = ".roadstead-probe-*";
 const UPLOAD: &[&str] = &[
     "AbortMultipartUpload",
     "DeleteObject",
@@ -34,21 +36,18 @@ fn needed(group: &str) -> Grants {
         "Uploads" => &[
             ("table", "dynamodb", WRITE),
             ("blobs/*", "s3", UPLOAD),
+            (PROBE, "s3", &["DeleteObject", "PutObject"]),
             (
                 "bucket",
                 "s3",
                 &["ListBucket", "ListBucketMultipartUploads"],
             ),
         ],
-        // Reads what a manifest refers to; keeps large manifests, and removes what they replace.
+        // Reads what a manifest refers to, and keeps large manifests; what they replace is garbage.
         "Manifests" => &[
             ("table", "dynamodb", WRITE),
             ("blobs/*", "s3", &["GetObject"]),
-            (
-                "manifests/*",
-                "s3",
-                &["DeleteObject", "GetObject", "PutObject"],
-            ),
+            ("manifests/*", "s3", &["GetObject", "PutObject"]),
             ("bucket", "s3", &["ListBucket"]),
         ],
         "Discovery" => &[
@@ -59,11 +58,8 @@ fn needed(group: &str) -> Grants {
         "Combined" => &[
             ("table", "dynamodb", WRITE),
             ("blobs/*", "s3", UPLOAD),
-            (
-                "manifests/*",
-                "s3",
-                &["DeleteObject", "GetObject", "PutObject"],
-            ),
+            (PROBE, "s3", &["DeleteObject", "PutObject"]),
+            ("manifests/*", "s3", &["GetObject", "PutObject"]),
             (
                 "bucket",
                 "s3",
