@@ -22,6 +22,7 @@ pub mod lambda;
 pub mod ministack;
 pub mod registry;
 pub mod skip;
+pub mod template;
 pub mod tool;
 pub mod users;
 pub mod wait;
