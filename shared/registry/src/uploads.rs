@@ -256,7 +256,11 @@ impl OpenUpload<'_> {
                 offset,
                 length: Some(length),
             };
-            let object = parts.driver.read(&key, range).await?;
+            let object = match parts.driver.read(&key, range).await {
+                // They were there: another process has taken them, and is about to end this.
+                Err(roadstead_storage::Error::NotFound(_)) => return Err(Error::UploadBusy),
+                object => object?,
+            };
             hashes = hashed(hashes, object.content).await?;
             offset += length;
         }
