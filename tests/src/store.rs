@@ -102,22 +102,6 @@ impl Store {
         }))
     }
 
-    /// The same bytes, with their metadata elsewhere.
-    ///
-    /// # Panics
-    /// For a directory.
-    #[must_use]
-    pub fn seen_as(&self, kind: Kind) -> Self {
-        assert!(kind != Kind::Filesystem && self.0.kind != Kind::Filesystem);
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        Self(Arc::new(Parts {
-            kind,
-            directory,
-            name: self.0.name.clone(),
-            table: OnceLock::new(),
-        }))
-    }
-
     /// A place for a test's own files, beside the stored ones.
     #[must_use]
     pub fn scratch(&self) -> &Path {

@@ -12,7 +12,7 @@ const BOTH_WAYS: [[Implementation; 2]; 2] = [
 ];
 
 /// Everything a registry is asked to store in these tests.
-fn push_everything(registry: &Registry) {
+pub(crate) fn push_everything(registry: &Registry) {
     let (one, two) = (Image::seeded(1), Image::docker(2));
     registry.push_image("library/app", "latest", &one);
     registry.push_image("library/app", "old", &two);
@@ -30,7 +30,7 @@ fn push_everything(registry: &Registry) {
         .expect(201);
 }
 
-fn signature() -> Image {
+pub(crate) fn signature() -> Image {
     Image::referrer(
         &Image::seeded(1).descriptor(),
         "application/vnd.example.signature",
@@ -38,7 +38,7 @@ fn signature() -> Image {
     )
 }
 
-fn assert_everything_is_served(registry: &Registry) {
+pub(crate) fn assert_everything_is_served(registry: &Registry) {
     let (one, two) = (Image::seeded(1), Image::docker(2));
     registry.assert_pullable("library/app", "latest", &one);
     registry.assert_pullable("library/app", "old", &one);

@@ -13,6 +13,7 @@ mod errors;
 mod garbage_collect;
 mod http;
 mod management;
+mod migration;
 mod names_and_paths;
 mod pull;
 mod push;

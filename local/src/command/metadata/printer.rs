@@ -52,8 +52,7 @@ impl Printer {
                 writeln!(out, "left out: {name}:{tag} points to no manifest")
             }
             Finding::Kept(name, part) => {
-                let part = shown(part);
-                writeln!(out, "kept: {name} has another {part}, or one too much")
+                writeln!(out, "differs, kept: {name} {}", shown(part))
             }
             Finding::Removed(name, part) => writeln!(out, "removed: {name} {}", shown(part)),
             _ => Ok(()),
