@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod digest;
+pub mod faults;
 pub mod http2;
 pub mod image;
 pub mod ministack;

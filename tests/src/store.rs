@@ -102,6 +102,12 @@ impl Store {
         }))
     }
 
+    /// Whether its metadata lie in a table.
+    #[must_use]
+    pub fn has_table(&self) -> bool {
+        self.0.kind == Kind::S3Dynamodb
+    }
+
     /// A place for a test's own files, beside the stored ones.
     #[must_use]
     pub fn scratch(&self) -> &Path {
