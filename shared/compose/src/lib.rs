@@ -20,6 +20,7 @@ pub use crate::access::rules;
 pub use crate::http::{headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
+pub use crate::metadata::{MetadataStores, metadata_stores};
 
 /// The registry that a configuration describes.
 ///
