@@ -123,6 +123,13 @@ impl Function {
         }
     }
 
+    /// What the instances that wait for an event have logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let instances = self.instances.lock().expect("no thread panics here");
+        instances.idle.iter().map(Instance::said).collect()
+    }
+
     /// Starts an instance without an event, and gives the time until it asked for one.
     ///
     /// # Errors

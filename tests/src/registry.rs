@@ -24,6 +24,8 @@ pub const SECRET: &str = "a secret that all registries of a test share";
 pub enum Implementation {
     /// The one under test.
     Roadstead,
+    /// The one under test as a Lambda function, behind an emulated Function URL.
+    Lambda,
     /// Debian's package `docker-registry`, CNCF Distribution 2.8.
     Debian,
 }
@@ -37,6 +39,7 @@ impl Implementation {
     pub fn program(self) -> Option<PathBuf> {
         match self {
             Self::Roadstead => Some(roadstead()),
+            Self::Lambda => Some(built("roadstead-on-lambda")),
             Self::Debian => tool::find("docker-registry"),
         }
     }
@@ -46,18 +49,20 @@ impl Implementation {
 fn roadstead() -> PathBuf {
     let program = std::env::var_os("ROADSTEAD_BIN")
         .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            // target/debug/deps/blackbox-<hash> -> target/debug/roadstead
-            let test = std::env::current_exe().expect("the path of the running test");
-            let profile = test.ancestors().nth(2).expect("cargo's target directory");
-            profile.join("roadstead")
-        });
+        .unwrap_or_else(|| built("roadstead"));
     assert!(
         program.is_file(),
         "{} is missing: run `cargo build -p roadstead` first",
         program.display()
     );
     program
+}
+
+/// What cargo built beside the tests: target/debug/deps/blackbox-<hash> -> target/debug/<name>
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the running test");
+    let profile = test.ancestors().nth(2).expect("cargo's target directory");
+    profile.join(name)
 }
 
 /// The directory that holds what a registry stores. It outlives the processes that serve it.
@@ -160,6 +165,7 @@ pub struct Setup {
     overrides: Value,
     environment: Vec<(String, String)>,
     launcher: Vec<String>,
+    subcommand: &'static str,
     unix: bool,
 }
 
@@ -174,6 +180,7 @@ impl Setup {
             overrides: json!({}),
             environment,
             launcher,
+            subcommand: "serve",
             unix: false,
         }
     }
@@ -204,6 +211,13 @@ impl Setup {
     #[must_use]
     pub fn launcher(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Serve by this subcommand in place of `serve`.
+    #[must_use]
+    pub fn subcommand(mut self, subcommand: &'static str) -> Self {
+        self.subcommand = subcommand;
         self
     }
 
@@ -307,7 +321,8 @@ impl Setup {
             .launcher
             .iter_mut()
             .for_each(|word| *word = word.replace("{address}", &address.host()));
-        let mut command = resolved.command(&["serve", config.to_str().expect("a path of text")]);
+        let mut command =
+            resolved.command(&[self.subcommand, config.to_str().expect("a path of text")]);
         let (stdout, stderr) = (
             config.with_extension("stdout"),
             config.with_extension("stderr"),

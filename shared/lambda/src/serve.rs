@@ -1,12 +1,12 @@
 //! A function with routes.
 
-use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::anyhow;
 use axum::Router;
 use axum::middleware::from_fn;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use roadstead_api::{Api, RequestId, edge, guarded};
 use roadstead_compose as compose;
 use roadstead_configuration::Configuration;
@@ -14,9 +14,10 @@ use tower::ServiceExt;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use crate::answer::Exact;
+use crate::answer::Answer;
+use crate::event::Event;
 use crate::limit::limit;
-use crate::{event, start};
+use crate::start;
 
 /// Answers the events of a Function URL, or of an HTTP API with payloads of version 2.0, by
 /// `routes` over the registry that the configuration describes: the `main` of a function.
@@ -28,8 +29,8 @@ pub fn serve(routes: fn(Api) -> Router) -> ExitCode {
     start::run(|configuration| {
         let router = router(&configuration, routes)?;
         Ok(async move {
-            let handler = lambda_http::service_fn(move |event| answer(router.clone(), event));
-            lambda_http::run(handler)
+            let handler = lambda_runtime::service_fn(move |event| answer(router.clone(), event));
+            lambda_runtime::run(handler)
                 .await
                 .map_err(|error| anyhow!(error))
         })
@@ -49,9 +50,10 @@ fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::R
     ))
 }
 
-async fn answer(router: Router, event: lambda_http::Request) -> Result<Exact, Infallible> {
+async fn answer(router: Router, event: LambdaEvent<Event>) -> Result<Answer, Diagnostic> {
     let begun = Instant::now();
-    let request = event::request(event);
+    let request = event.payload.request(&event.context.request_id);
+    let request = request.map_err(start::diagnostic)?;
     let id = request.extensions().get::<RequestId>();
     let span = tracing::error_span!(
         "request",
@@ -66,9 +68,12 @@ async fn answer(router: Router, event: lambda_http::Request) -> Result<Exact, In
         auth.user.name = Empty,
     );
     let answered = async {
-        let answer = router.oneshot(request).await?;
+        let answer = match router.oneshot(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
         let status = answer.status().as_u16();
-        let answer = Exact::of(answer).await;
+        let answer = Answer::of(answer).await;
         let duration = begun.elapsed().as_secs_f64();
         tracing::info!(
             http.response.status = status,

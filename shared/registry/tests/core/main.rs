@@ -9,4 +9,5 @@ mod kit;
 mod model;
 mod purge;
 mod races;
+mod resume;
 mod uploads;
