@@ -4,16 +4,15 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::client::{Address, Connection, Request, Response};
 use crate::digest::sha256;
 use crate::image::Image;
+use crate::store::Store;
 use crate::{tool, wait, yaml};
 
 /// The `http.secret` of every registry here, so that one can finish what another began.
@@ -63,98 +62,6 @@ fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of the running test");
     let profile = test.ancestors().nth(2).expect("cargo's target directory");
     profile.join(name)
-}
-
-/// The directory that holds what a registry stores. It outlives the processes that serve it.
-#[derive(Clone)]
-pub struct Store(Arc<TempDir>);
-
-impl Default for Store {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Store {
-    /// An empty store.
-    ///
-    /// # Panics
-    /// When there is no place for temporary files.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(
-            tempfile::tempdir().expect("a temporary directory"),
-        ))
-    }
-
-    /// A place for a test's own files, beside the stored ones.
-    #[must_use]
-    pub fn scratch(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// The driver's root directory.
-    #[must_use]
-    pub fn root(&self) -> PathBuf {
-        self.0.path().join("registry")
-    }
-
-    /// The directory under which Distribution's layout begins.
-    #[must_use]
-    pub fn layout(&self) -> PathBuf {
-        self.root().join("docker/registry/v2")
-    }
-
-    /// The file that holds a blob.
-    #[must_use]
-    pub fn blob(&self, digest: &str) -> PathBuf {
-        let (algorithm, hex) = digest.split_once(':').expect("a digest");
-        self.layout()
-            .join("blobs")
-            .join(algorithm)
-            .join(&hex[..2])
-            .join(hex)
-            .join("data")
-    }
-
-    /// A repository's directory.
-    #[must_use]
-    pub fn repository(&self, name: &str) -> PathBuf {
-        self.layout().join("repositories").join(name)
-    }
-
-    /// Every directory and file in sorted order, relative to the root: `find | sort`.
-    #[must_use]
-    pub fn tree(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        walk(&self.root(), "", &mut found);
-        found.sort();
-        found
-    }
-
-    /// The files of [`Store::tree`] with their content.
-    #[must_use]
-    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let root = self.root();
-        let read = |name: String| {
-            (root.join(&name).is_file()).then(|| (name.clone(), std::fs::read(root.join(name))))
-        };
-        self.tree()
-            .into_iter()
-            .filter_map(read)
-            .map(|(name, content)| (name, content.expect("a stored file can be read")))
-            .collect()
-    }
-}
-
-fn walk(directory: &Path, prefix: &str, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&entry.path(), &format!("{name}/"), found);
-        }
-        found.push(name);
-    }
 }
 
 /// What a registry is started with, when the defaults do not do.
@@ -238,12 +145,12 @@ impl Setup {
             "version": 0.1,
             "log": { "level": "info", "accesslog": { "disabled": true } },
             "storage": {
-                "filesystem": { "rootdirectory": self.store.root() },
                 "delete": { "enabled": true },
                 "maintenance": { "uploadpurging": { "enabled": false } },
             },
             "http": { "secret": SECRET },
         });
+        yaml::merge(&mut document, &self.store.config());
         let listen = match address {
             Address::Tcp(address) => json!({"http": {"addr": address.to_string()}}),
             Address::Unix(path) => json!({"http": {"net": "unix", "addr": path}}),
@@ -252,6 +159,7 @@ impl Setup {
         yaml::merge(&mut document, &self.overrides);
         let path = self.store.scratch().join(format!("config-{}.yml", next()));
         std::fs::write(&path, yaml::render(&document)).expect("the configuration can be written");
+        self.store.prepare(&roadstead());
         path
     }
 
@@ -270,10 +178,11 @@ impl Setup {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(arguments);
         // A test's own environment must not become part of the configuration.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REGISTRY_"))
-        {
-            command.env_remove(name);
+        let is_foreign = |name: &str| name.starts_with("REGISTRY_") || name.starts_with("AWS_");
+        for (name, _) in std::env::vars_os() {
+            if is_foreign(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
         }
         command
             .envs(self.environment.iter().cloned())

@@ -15,6 +15,7 @@ use roadstead_registry::Registry;
 pub use crate::http::headers;
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
+pub use crate::metadata::{MetadataStores, metadata_stores};
 
 /// The registry that a configuration describes.
 ///

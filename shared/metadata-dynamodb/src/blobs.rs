@@ -44,6 +44,23 @@ impl BlobStore for DynamoDb {
         Err(Error::Unavailable(Box::new(Contention)))
     }
 
+    /// Nothing is moved. That no row pointed to the content is true no more.
+    async fn place(&self, digest: &Digest, location: &str, size: u64) -> Result<String, Error> {
+        for _ in 0..ATTEMPTS {
+            let before = self.stored_at(digest).await?;
+            if before.as_deref() == Some(location) {
+                return Ok(location.to_owned());
+            }
+            let mut transaction = Transaction::default();
+            put_blob(digest, location, size, before.as_deref(), &mut transaction);
+            transaction.delete(&keys::orphan(location), None);
+            if self.table.commit(transaction).await? == Outcome::Done {
+                return Ok(location.to_owned());
+            }
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+
     /// The first page also clears away orphans, so that garbage collection does.
     async fn blobs(&self, page: Page<'_>) -> Result<Vec<StoredBlob>, Error> {
         if page.after.is_none() {
