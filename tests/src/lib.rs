@@ -13,6 +13,7 @@
 //!
 //! Nothing waits for a fixed time: [`wait::until`] polls a condition and fails at a deadline.
 
+pub mod certificates;
 pub mod client;
 pub mod digest;
 pub mod http2;

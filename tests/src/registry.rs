@@ -13,7 +13,7 @@ use crate::client::{Address, Connection, Request, Response};
 use crate::digest::sha256;
 use crate::image::Image;
 use crate::store::Store;
-use crate::{tool, wait, yaml};
+use crate::{lambda, tool, wait, yaml};
 
 /// The `http.secret` of every registry here, so that one can finish what another began.
 pub const SECRET: &str = "a secret that all registries of a test share";
@@ -44,11 +44,15 @@ impl Implementation {
     }
 }
 
-/// The binary under test: `ROADSTEAD_BIN`, or what cargo built beside the tests.
+/// The binary under test: `ROADSTEAD_BIN`, or what cargo built beside the tests; with
+/// `ROADSTEAD_FRONT=lambda` the functions in its stead.
 fn roadstead() -> PathBuf {
     let program = std::env::var_os("ROADSTEAD_BIN")
         .map(PathBuf::from)
-        .unwrap_or_else(|| built("roadstead"));
+        .unwrap_or_else(|| match lambda::is_front() {
+            true => built("roadstead-on-lambda"),
+            false => built("roadstead"),
+        });
     assert!(
         program.is_file(),
         "{} is missing: run `cargo build -p roadstead` first",

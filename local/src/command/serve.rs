@@ -1,20 +1,24 @@
 //! `roadstead serve`, and `roadstead uploads`, which is the same with fewer routes.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use axum::Router;
 use roadstead_compose as compose;
-use roadstead_configuration::http::Net;
+use roadstead_configuration::http::{Http, MinimumTls, Net};
 use roadstead_configuration::log::{Formatter, Level};
 use roadstead_configuration::{Configuration, Loaded};
 use tower::Layer;
+use tower::util::MapRequestLayer;
 
 use super::{ConfigurationPath, Failure, ended};
 use crate::access_log::AccessLog;
 use crate::listen::Listener;
+use crate::serve::Handshake;
 use crate::shutdown::Signal;
-use crate::{logs, purge, request_log, router, runtime, serve, shutdown};
+use crate::tls::Tls;
+use crate::{logs, purge, request_log, router, runtime, serve, shutdown, tls};
 
 pub(super) fn run(configuration: &ConfigurationPath) -> ExitCode {
     ended(start(configuration, Routes::All))
@@ -98,19 +102,37 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
         Net::Tcp => "tcp",
         Net::Unix => "unix",
     };
+    let tls = tls(http)?;
     let shutdown = shutdown::requested()?;
     let listener = Listener::open(network, &http.addr).await?;
-    tracing::info!("listening on {listener}");
+    match tls {
+        Some(_) => tracing::info!("listening on {listener}, tls"),
+        None => tracing::info!("listening on {listener}"),
+    }
     let purging = purge::spawn(registry, &configuration.storage.maintenance.uploadpurging);
-    let signal = serve_until(listener, routes, configuration, shutdown).await?;
+    let signal = serve_until(listener, tls, routes, configuration, shutdown).await?;
     purging.abort();
     Ok(signal)
+}
+
+/// TLS, where the configuration asks for it.
+fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
+    let Some(settings) = tls::Settings::of(http)? else {
+        return Ok(None);
+    };
+    let least = match http.tls.minimumtls {
+        MinimumTls::Tls12 => "tls1.2",
+        MinimumTls::Tls13 => "tls1.3",
+    };
+    tracing::info!("restricting TLS version to {least} or higher");
+    Ok(Some(Tls::start(settings)?))
 }
 
 /// Serves until a signal, and says with which code to exit: 0 after a drain in which every
 /// request finished, as a shell reports the signal where there is no drain, else 1.
 async fn serve_until(
     listener: Listener,
+    tls: Option<Tls>,
     routes: Router,
     configuration: &Configuration,
     shutdown: impl Future<Output = Signal>,
@@ -121,12 +143,15 @@ async fn serve_until(
         max_header_bytes: usize::try_from(http.maxheaderbytes).unwrap_or(usize::MAX),
         h2c: http.h2c.enabled,
         drain_timeout: Some(http.draintimeout).filter(|timeout| !timeout.is_zero()),
+        tls: tls.map(|tls| Arc::new(tls) as Arc<dyn Handshake>),
         ..serve::Options::default()
     };
     let is_drained = options.drain_timeout.is_some();
     let mut received = None;
     let noted = async { received = Some(shutdown.await) };
     let service = request_log::layer().layer(routes);
+    let proxies = compose::trusted_proxies(http)?;
+    let service = MapRequestLayer::new(move |request| proxies.mark(request)).layer(service);
     let ended = if configuration.log.accesslog.disabled {
         serve::serve(listener, service, options, noted).await
     } else {

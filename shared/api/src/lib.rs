@@ -6,6 +6,7 @@
 //! and only [`error::status`] knows which status belongs to which code.
 
 pub mod body;
+pub mod client;
 pub mod conditional;
 pub mod connection;
 mod detached;
@@ -13,6 +14,7 @@ mod edge;
 pub mod error;
 pub mod extract;
 pub mod fold;
+mod forwarded;
 mod origin_secret;
 pub mod response;
 mod state;
@@ -20,6 +22,7 @@ mod upload_origin;
 mod upload_state;
 mod urls;
 
+pub use client::{Client, TrustedProxies};
 pub use connection::{Connection, Peer, RequestId};
 pub use detached::detached;
 pub use edge::edge;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use roadstead_api::{OriginSecret, Secret, UploadOrigin, UrlOptions};
+use roadstead_api::{OriginSecret, Secret, TrustedProxies, UploadOrigin, UrlOptions};
 use roadstead_configuration::http::Http;
 
 /// `http.headers`.
@@ -21,6 +21,15 @@ pub fn headers(http: &Http) -> anyhow::Result<HeaderMap> {
         }
     }
     Ok(headers)
+}
+
+/// `http.trustedproxies`.
+///
+/// # Errors
+///
+/// A text that is no network.
+pub fn trusted_proxies(http: &Http) -> anyhow::Result<TrustedProxies> {
+    TrustedProxies::parse(&http.trustedproxies).context("http.trustedproxies")
 }
 
 /// `http.host` counts when it has a scheme and a host; a path in it that ends in a slash stands
@@ -50,8 +59,8 @@ pub(crate) fn upload_origin(http: &Http) -> Option<UploadOrigin> {
 }
 
 pub(crate) fn origin_secret(http: &Http) -> Option<OriginSecret> {
-    let secret = http.originsecret.as_ref()?;
-    Some(OriginSecret::new(secret.expose()))
+    let secret = http.originsecret.as_ref()?.expose();
+    (!secret.is_empty()).then(|| OriginSecret::new(secret))
 }
 
 pub(crate) fn secret(http: &Http) -> Secret {

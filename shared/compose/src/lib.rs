@@ -6,13 +6,16 @@
 mod driver;
 mod http;
 mod metadata;
+mod middleware;
 mod policy;
+
+use std::sync::Arc;
 
 use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
 
-pub use crate::http::headers;
+pub use crate::http::{headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
 pub use crate::metadata::{MetadataStores, metadata_stores};
@@ -26,7 +29,10 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
     let driver = driver::driver(&storage.driver)?;
     let metadata = metadata::metadata(configuration, &driver)?;
-    let registry = Registry::new(metadata, driver, policy::policy(configuration)?);
+    let signer = middleware::signer(Arc::clone(&driver), &configuration.middleware.storage)?;
+    let registry = Registry::new(metadata, driver, policy::policy(configuration)?)
+        .with_signer(signer)
+        .with_middleware(middleware::middleware(&configuration.middleware)?);
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,

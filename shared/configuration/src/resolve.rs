@@ -140,7 +140,12 @@ impl Resolver<'_> {
 
     fn texts(&mut self, key: &'static Key, node: Option<&Node>) -> Effective {
         let mut list = Vec::new();
-        for (index, node) in self.list_or_error(node).iter().enumerate() {
+        let default = match node {
+            Some(_) => Vec::new(),
+            None => default_texts(key),
+        };
+        let written = self.list_or_error(node);
+        for (index, node) in default.iter().chain(written).enumerate() {
             list.extend(self.within(format!("[{index}]"), |this| this.text_value(key, node)));
         }
         Effective::List(list)
@@ -324,5 +329,15 @@ fn built(one_of: &OneOf) -> Vec<&'static str> {
         .iter()
         .filter(|key| matches!(key.status, Status::Built))
         .map(|key| key.name)
+        .collect()
+}
+
+/// The default of a list, which is written `[one, two]`.
+fn default_texts(key: &Key) -> Vec<Node> {
+    let texts = key.default.unwrap_or_default();
+    let texts = texts.trim_matches(['[', ']']).split(',').map(str::trim);
+    texts
+        .filter(|text| !text.is_empty())
+        .map(|text| Node::text(Origin::Default, text))
         .collect()
 }

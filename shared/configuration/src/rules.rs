@@ -1,5 +1,7 @@
 //! What holds between keys, and what a value alone does not show.
 
+mod middleware;
+
 use crate::effective::Effective;
 use crate::http::{Http, Net};
 use crate::metadata::Store;
@@ -22,6 +24,7 @@ pub(crate) fn check(
     rules.cache(&configuration.storage);
     rules.table(configuration);
     rules.disabled_middleware(&configuration.middleware);
+    rules.middleware(&configuration.middleware);
     rules.validation_switch(configuration);
 }
 
@@ -38,14 +41,15 @@ impl Rules<'_> {
             .push(problem.suggest_if_some(suggestion.map(str::to_owned)));
     }
 
-    fn error(&mut self, path: &str, message: &str) {
-        let origin = self.origin(path);
-        self.problems.push(Problem::error(path, &origin, message));
-    }
-
     fn origin(&self, path: &str) -> Origin {
         let leaf = self.effective.find(path);
         leaf.map_or(Origin::Default, |leaf| leaf.origin.clone())
+    }
+
+    fn error(&mut self, path: &str, message: impl Into<String>, suggestion: &str) {
+        let origin = self.origin(path);
+        let problem = Problem::error(path, &origin, message);
+        self.problems.push(problem.suggest(suggestion));
     }
 
     fn host(&mut self, http: &Http) {
@@ -105,18 +109,24 @@ impl Rules<'_> {
             return;
         };
         if dynamodb.table.is_none() {
-            self.error("metadata.dynamodb.table", "no table is named");
+            self.error(
+                "metadata.dynamodb.table",
+                "no table is named",
+                "name the table",
+            );
         }
         if dynamodb.region.is_none() && dynamodb.endpoint.is_none() {
             self.error(
                 "metadata.dynamodb.region",
                 "there is no region, nor an endpoint",
+                "set the region of the table",
             );
         }
         if dynamodb.accesskey.is_some() != dynamodb.secretkey.is_some() {
             self.error(
                 "metadata.dynamodb.accesskey",
                 "accesskey and secretkey only work together",
+                "set both, or neither for the default chain of the AWS SDK",
             );
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     #[serde(skip_serializing_if = "String::is_empty")]
     body: String,
     is_base64_encoded: bool,
+    /// None; `cargo lambda` insists on being told.
+    cookies: [(); 0],
 }
 
 impl Answer {
@@ -41,6 +43,7 @@ impl Answer {
             headers: joined(&parts.headers),
             body: STANDARD.encode(&body),
             is_base64_encoded: !body.is_empty(),
+            cookies: [],
         }
     }
 }
@@ -93,7 +96,12 @@ mod tests {
     async fn headers_are_all_sent_and_an_empty_body_is_none() {
         let sent = sent("text/plain", b"").await;
         let headers = json!({"content-type": "text/plain", "oci-tag": "a, b"});
-        let expected = json!({"statusCode": 200, "headers": headers, "isBase64Encoded": false});
+        let expected = json!({
+            "statusCode": 200,
+            "headers": headers,
+            "isBase64Encoded": false,
+            "cookies": [],
+        });
         assert_eq!(sent, expected);
     }
 }

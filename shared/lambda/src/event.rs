@@ -19,15 +19,12 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
     raw_path: String,
-    #[serde(default)]
-    raw_query_string: String,
+    raw_query_string: Option<String>,
     /// Values of a header that was sent more than once are joined by commas.
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Option<BTreeMap<String, String>>,
     request_context: Caller,
     body: Option<String>,
-    #[serde(default)]
-    is_base64_encoded: bool,
+    is_base64_encoded: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,11 +47,11 @@ impl Event {
     /// What no gateway sends.
     pub(crate) fn request(self, id: &str) -> anyhow::Result<Request> {
         let body = self.body.unwrap_or_default();
-        let body = match self.is_base64_encoded {
+        let body = match self.is_base64_encoded.unwrap_or_default() {
             true => STANDARD.decode(body).context("the body is no base64")?,
             false => body.into_bytes(),
         };
-        let mut headers = headers(&self.headers);
+        let mut headers = headers(&self.headers.unwrap_or_default());
         if !body.is_empty() {
             let length = HeaderValue::from(body.len());
             headers.entry(CONTENT_LENGTH).or_insert(length);
@@ -62,7 +59,7 @@ impl Event {
         let Http { method, source_ip } = self.request_context.http;
         let mut request = Request::new(Body::from(body));
         *request.method_mut() = Method::from_bytes(method.as_bytes()).context("no method")?;
-        *request.uri_mut() = uri(&self.raw_path, &self.raw_query_string)?;
+        *request.uri_mut() = uri(&self.raw_path, &self.raw_query_string.unwrap_or_default())?;
         *request.headers_mut() = headers;
         let id = id.parse::<Uuid>();
         let extensions = request.extensions_mut();
@@ -124,6 +121,15 @@ mod tests {
         assert!(connection.secure);
         let id = request.extensions().get::<RequestId>().unwrap();
         assert_eq!(id.to_string(), "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
+    }
+
+    #[test]
+    fn what_is_empty_may_be_null() {
+        let null =
+            json!({"rawQueryString": null, "headers": null, "body": null, "isBase64Encoded": null});
+        let request = event(null).unwrap();
+        assert_eq!(request.uri(), "/v2/a%2Fb/../c/manifests/t");
+        assert!(request.headers().is_empty());
     }
 
     #[tokio::test]

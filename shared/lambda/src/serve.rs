@@ -1,13 +1,14 @@
 //! A function with routes.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::anyhow;
 use axum::Router;
 use axum::middleware::from_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent};
-use roadstead_api::{Api, RequestId, edge, guarded};
+use roadstead_api::{Api, RequestId, TrustedProxies, edge, guarded};
 use roadstead_compose as compose;
 use roadstead_configuration::Configuration;
 use tower::ServiceExt;
@@ -27,9 +28,14 @@ use crate::start;
 /// API fails.
 pub fn serve(routes: fn(Api) -> Router) -> ExitCode {
     start::run(|configuration| {
-        let router = router(&configuration, routes)?;
+        let proxies = compose::trusted_proxies(&configuration.http)?;
+        let service = Arc::new(Service {
+            router: router(&configuration, routes)?,
+            proxies,
+        });
         Ok(async move {
-            let handler = lambda_runtime::service_fn(move |event| answer(router.clone(), event));
+            let handler =
+                lambda_runtime::service_fn(move |event| Arc::clone(&service).answer(event));
             lambda_runtime::run(handler)
                 .await
                 .map_err(|error| anyhow!(error))
@@ -50,37 +56,44 @@ fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::R
     ))
 }
 
-async fn answer(router: Router, event: LambdaEvent<Event>) -> Result<Answer, Diagnostic> {
-    let begun = Instant::now();
-    let request = event.payload.request(&event.context.request_id);
-    let request = request.map_err(start::diagnostic)?;
-    let id = request.extensions().get::<RequestId>();
-    let span = tracing::error_span!(
-        "request",
-        http.request.id = id.map(tracing::field::display),
-        http.request.method = request.method().as_str(),
-        // Without the query: it has the tokens of uploads.
-        http.request.path = request.uri().path(),
-        vars.name = Empty,
-        vars.reference = Empty,
-        vars.digest = Empty,
-        vars.uuid = Empty,
-        auth.user.name = Empty,
-    );
-    let answered = async {
-        let answer = match router.oneshot(request).await {
-            Ok(answer) => answer,
-            Err(never) => match never {},
-        };
-        let status = answer.status().as_u16();
-        let answer = Answer::of(answer).await;
-        let duration = begun.elapsed().as_secs_f64();
-        tracing::info!(
-            http.response.status = status,
-            http.response.duration = duration,
-            "response completed"
+struct Service {
+    router: Router,
+    proxies: TrustedProxies,
+}
+
+impl Service {
+    async fn answer(self: Arc<Self>, event: LambdaEvent<Event>) -> Result<Answer, Diagnostic> {
+        let begun = Instant::now();
+        let request = event.payload.request(&event.context.request_id);
+        let request = self.proxies.mark(request.map_err(start::diagnostic)?);
+        let id = request.extensions().get::<RequestId>();
+        let span = tracing::error_span!(
+            "request",
+            http.request.id = id.map(tracing::field::display),
+            http.request.method = request.method().as_str(),
+            // Without the query: it has the tokens of uploads.
+            http.request.path = request.uri().path(),
+            vars.name = Empty,
+            vars.reference = Empty,
+            vars.digest = Empty,
+            vars.uuid = Empty,
+            auth.user.name = Empty,
         );
-        Ok(answer)
-    };
-    answered.instrument(span).await
+        let answered = async {
+            let answer = match self.router.clone().oneshot(request).await {
+                Ok(answer) => answer,
+                Err(never) => match never {},
+            };
+            let status = answer.status().as_u16();
+            let answer = Answer::of(answer).await;
+            let duration = begun.elapsed().as_secs_f64();
+            tracing::info!(
+                http.response.status = status,
+                http.response.duration = duration,
+                "response completed"
+            );
+            Ok(answer)
+        };
+        answered.instrument(span).await
+    }
 }

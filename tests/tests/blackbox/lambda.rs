@@ -167,7 +167,6 @@ fn a_function_that_cannot_start_says_why_and_no_secret() {
             json!({"http": {"uploadorigin": "uploads.example.com"}}),
             "http.uploadorigin",
         ),
-        (json!({"http": {"originsecret": ""}}), "http.originsecret"),
     ] {
         let config = config(&store, overrides);
         let failure = function("roadstead-combined", &config).start();
