@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Serves the whole registry as a function, on this machine: `just watch`.
 
-    watch.py [PORT]     the port to serve on; 9000 when it is not given, any free one when it is 0
+    watch.py [--built] [PORT]     the port to serve on: 9000 when it is not given, any free one when it is 0
+
+With --built the programs in target/debug are taken as they are, where otherwise cargo builds them.
 
 MiniStack stands in for S3 and DynamoDB, `cargo lambda watch` for Lambda, and `roadstead uploads` takes
 the layers that no function could; all of it is installed into tests/.cache or built here, and listens
@@ -11,6 +13,7 @@ reached. It ends with an interrupt, or when its standard input does; then what i
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +28,8 @@ import tools
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The first request builds the function.
 PATIENCE = 1800
+FUNCTION = "roadstead-combined"
+INSTANCES = 4
 CONFIGURATION = """version: 0.1
 log: {{level: info, accesslog: {{disabled: true}}}}
 storage:
@@ -47,13 +52,15 @@ def main(arguments):
         emulator, aws = ministack.start()
     except Exception as error:
         return print(f"SKIP {error}", flush=True)
-    port = int(arguments[0]) if arguments else 9000
+    is_built = "--built" in arguments
+    ports = [int(argument) for argument in arguments if argument != "--built"]
+    port = ports[0] if ports else 9000
     processes = [emulator]
     try:
         ministack.make_bucket(aws)
         with tempfile.TemporaryDirectory(prefix="roadstead-watch-") as folder:
             port = port or ministack.free_port()
-            serve(processes, lambda_tools, Path(folder, "roadstead.yml"), aws, port)
+            serve(processes, lambda_tools, Path(folder, "roadstead.yml"), aws, port, is_built)
             print(f"READY {port}", flush=True)
             wait()
     except KeyboardInterrupt:
@@ -63,14 +70,16 @@ def main(arguments):
             end(process)
 
 
-def serve(processes, lambda_tools, configuration, aws, port):
+def serve(processes, lambda_tools, configuration, aws, port, is_built):
     uploads = ministack.free_port()
     configuration.write_text(
         CONFIGURATION.format(bucket=ministack.BUCKET, aws=f"http://127.0.0.1:{aws}", uploads=uploads))
     # The programs of one build: what each alone needs of the crates that they share would differ.
-    build = ["cargo", "build", "--quiet", "--package", "roadstead", "--package", "roadstead-combined"]
-    subprocess.run(build, cwd=ROOT, check=True)
-    roadstead = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "roadstead"
+    build = ["cargo", "build", "--quiet", "--package", "roadstead", "--package", FUNCTION]
+    if not is_built:
+        subprocess.run(build, cwd=ROOT, check=True)
+    programs = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug"
+    roadstead = programs / "roadstead"
     subprocess.run([roadstead, "metadata", "create-table", configuration], check=True,
                    stdout=subprocess.DEVNULL, stderr=sys.stderr)
     processes.append(begin([roadstead, "uploads", configuration]))
@@ -78,17 +87,34 @@ def serve(processes, lambda_tools, configuration, aws, port):
         "PATH": f"{lambda_tools / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "REGISTRY_CONFIGURATION_PATH": str(configuration),
     }
-    # Instances as there are clients that push several layers at once.
-    processes.append(begin([
-        "cargo", "lambda", "watch", "--ignore-changes", "--disable-cors", "--concurrency", "4",
-        "--invoke-address", "127.0.0.1", "--invoke-port", str(port),
-        "--package", "roadstead-combined", "--bin", "roadstead-combined",
-    ], env=environment))
+    # Instances enough for a client that pushes several layers at once.
+    instances = ["--only-lambda-apis"] if is_built else [
+        "--concurrency", str(INSTANCES), "--package", FUNCTION, "--bin", FUNCTION]
+    watch = ["cargo", "lambda", "watch", "--ignore-changes", "--disable-cors",
+             "--invoke-address", "127.0.0.1", "--invoke-port", str(port), *instances]
+    processes.append(begin(watch, env=environment))
+    if is_built:
+        environment |= {
+            "AWS_LAMBDA_RUNTIME_API": f"http://127.0.0.1:{port}/.rt/{FUNCTION}",
+            "AWS_LAMBDA_FUNCTION_NAME": FUNCTION,
+            "AWS_LAMBDA_FUNCTION_VERSION": "1",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        }
+        wait_for(port, processes[-1])
+        processes.extend(begin([programs / FUNCTION], env=environment) for _ in range(INSTANCES))
     deadline = time.monotonic() + PATIENCE
     while not answers(port):
         if processes[-1].poll() is not None or time.monotonic() > deadline:
             raise RuntimeError("cargo lambda watch does not serve")
         time.sleep(0.2)
+
+
+def wait_for(port, process):
+    while process.poll() is None:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
 
 
 def begin(command, **options):

@@ -81,6 +81,9 @@ fn urls_are_built_from_what_the_client_and_its_proxies_say() {
 
 #[test]
 fn a_client_that_is_no_trusted_proxy_forges_no_url() {
+    roadstead_tests::only_by_socket!(
+        "a gateway speaks TLS for functions, and says where a request is from"
+    );
     for proxies in [json!([]), json!(["192.0.2.0/24", "unix"])] {
         let registry = Registry::with(json!({"http": {"trustedproxies": proxies}}));
         for headers in [

@@ -23,3 +23,4 @@ mod redirects;
 mod tls;
 mod upload_server;
 mod uploads;
+mod watch;
