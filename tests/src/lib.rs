@@ -13,10 +13,13 @@
 //!
 //! Nothing waits for a fixed time: [`wait::until`] polls a condition and fails at a deadline.
 
+pub mod certificates;
 pub mod client;
 pub mod digest;
 pub mod http2;
 pub mod image;
+pub mod lambda;
+pub mod ministack;
 pub mod registry;
 pub mod skip;
 pub mod tool;

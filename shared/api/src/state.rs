@@ -5,6 +5,8 @@ use std::sync::Arc;
 use roadstead_auth::{AccessController, Everybody, Issuer};
 use roadstead_registry::Registry;
 
+use crate::origin_secret::OriginSecret;
+use crate::upload_origin::UploadOrigin;
 use crate::upload_state::Secret;
 use crate::urls::UrlOptions;
 
@@ -19,6 +21,10 @@ pub struct Api {
     pub access: Arc<dyn AccessController>,
     /// The token server, if there is one here.
     pub issuer: Option<Arc<Issuer>>,
+    /// Where the bytes of uploads go; `None` for here.
+    pub upload_origin: Option<Arc<UploadOrigin>>,
+    /// What requests have to know.
+    pub origin_secret: Option<OriginSecret>,
 }
 
 /// How a registry appears over HTTP.
@@ -42,6 +48,28 @@ impl Api {
             options: Arc::new(options),
             access: Arc::new(Everybody),
             issuer: None,
+            upload_origin: None,
+            origin_secret: None,
+        }
+    }
+
+    /// The same, with the bytes of uploads going to `origin`.
+    #[must_use]
+    pub fn with_upload_origin(self, origin: Option<UploadOrigin>) -> Self {
+        let upload_origin = origin.map(Arc::new);
+        Self {
+            upload_origin,
+            ..self
+        }
+    }
+
+    /// The same, for those only who know `secret`; see [`guarded`](crate::guarded).
+    #[must_use]
+    pub fn with_origin_secret(self, secret: Option<OriginSecret>) -> Self {
+        let origin_secret = secret;
+        Self {
+            origin_secret,
+            ..self
         }
     }
 

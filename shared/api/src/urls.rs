@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::forwarded;
 use crate::state::Api;
+use crate::upload_origin::UploadOrigin;
 
 /// How the URLs in answers are built: Distribution's `http.host`, `http.relativeurls` and
 /// `http.prefix`.
@@ -29,7 +30,14 @@ pub struct UrlOptions {
 pub struct Urls {
     origin: String,
     prefix: String,
+    /// The origin also where URLs are paths only.
+    absolute: String,
 }
+
+/// A request extension: scheme and host of the registry, or nothing for paths only, where the
+/// request came another way.
+#[derive(Clone, Debug)]
+pub struct RegistryOrigin(pub String);
 
 impl Urls {
     /// The path of the base (end-1).
@@ -55,6 +63,24 @@ impl Urls {
         self.absolute(&format!("{name}/blobs/uploads/{id}?{query}"))
     }
 
+    /// Where an upload goes on at `origin`.
+    pub fn upload_at(&self, origin: &UploadOrigin, id: &str, token: &str) -> String {
+        let host = match origin {
+            UploadOrigin::SameHost => &self.origin,
+            UploadOrigin::Host(host) => host,
+        };
+        // A token has no character that a query could not have.
+        format!("{host}{}_uploads/{id}?token={token}", self.prefix)
+    }
+
+    /// How answers at `origin` name the registry.
+    pub fn registry_for(&self, origin: &UploadOrigin) -> &str {
+        match origin {
+            UploadOrigin::SameHost => &self.origin,
+            UploadOrigin::Host(_) => &self.absolute,
+        }
+    }
+
     /// The value of a `Link` to the next page of `path`, which is below `v2/` (RFC 8288).
     pub fn next_page(&self, path: &str, query: &[(&str, &str)]) -> String {
         let query = form_urlencoded::Serializer::new(String::new())
@@ -73,14 +99,17 @@ impl FromRequestParts<Api> for Urls {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
         let options = &api.options.urls;
-        let origin = match &options.host {
-            Some(host) => host.clone(),
-            None if options.relative => String::new(),
-            None => origin(parts),
+        let told = parts.extensions.get::<RegistryOrigin>();
+        let absolute = match (told, &options.host) {
+            (Some(RegistryOrigin(told)), _) => told.clone(),
+            (None, Some(host)) => host.clone(),
+            (None, None) => origin(parts),
         };
+        let relative = told.is_none() && options.host.is_none() && options.relative;
         Ok(Self {
-            origin,
+            origin: (!relative).then(|| absolute.clone()).unwrap_or_default(),
             prefix: options.prefix.clone(),
+            absolute,
         })
     }
 }

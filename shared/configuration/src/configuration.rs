@@ -3,6 +3,7 @@ use crate::auth::{AUTH, Auth};
 use crate::health::Health;
 use crate::http::Http;
 use crate::log::Log;
+use crate::metadata::{METADATA, Metadata};
 use crate::middleware::Middleware;
 use crate::notifications::Notifications;
 use crate::proxy::Proxy;
@@ -20,6 +21,8 @@ section! {
         log: Log = nested(Log::KEYS);
         /// Where bytes lie.
         storage: Storage = STORAGE;
+        /// Where it is known what lies in the store: the manifests, tags and blobs of each repository. Roadstead's own: Distribution ignores it.
+        metadata: Metadata = METADATA;
         /// Who may do what.
         auth: Auth = AUTH;
         /// What users may do.

@@ -28,6 +28,7 @@ pub mod health;
 pub mod http;
 mod load;
 pub mod log;
+pub mod metadata;
 pub mod middleware;
 pub mod notifications;
 mod origin;

@@ -12,6 +12,7 @@
 mod blobs;
 mod catalog;
 mod contents;
+mod create;
 mod dynamodb;
 mod expression;
 mod keys;
@@ -25,4 +26,5 @@ mod uploads;
 
 pub use aws_sdk_dynamodb as sdk;
 pub use contents::{Contents, ContentsError};
+pub use create::{Creation, create_table};
 pub use dynamodb::{DynamoDb, Options};

@@ -388,7 +388,7 @@ async fn pause(attempt: u32) {
 }
 
 /// A failed call as this back end's failure.
-fn unavailable<E, R>(error: SdkError<E, R>) -> Error
+pub(crate) fn unavailable<E, R>(error: SdkError<E, R>) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,

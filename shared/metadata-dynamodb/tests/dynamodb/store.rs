@@ -12,11 +12,10 @@ use roadstead_metadata::{Metadata, testkit};
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
 use roadstead_metadata_dynamodb::sdk::config::timeout::TimeoutConfig;
 use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Credentials, Region};
-use roadstead_metadata_dynamodb::sdk::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
 use roadstead_metadata_dynamodb::sdk::{Client, Config};
-use roadstead_metadata_dynamodb::{Contents, ContentsError, DynamoDb, Options};
+use roadstead_metadata_dynamodb::{
+    Contents, ContentsError, Creation, DynamoDb, Options, create_table,
+};
 use roadstead_storage::{Driver, DriverExt, Key, MemoryDriver, Write, WriteMode};
 
 use crate::server::{Server, skip};
@@ -39,32 +38,9 @@ impl Table {
             driver: MemoryDriver::new(),
             options: Options::new(format!("table-{number}")),
         };
-        table.create().await;
+        let created = create_table(&table.client(), &table.options.table).await;
+        assert_eq!(created.unwrap(), Creation::Created);
         Some(table)
-    }
-
-    async fn create(&self) {
-        let key = |name: &str, kind| {
-            let key = KeySchemaElement::builder().attribute_name(name);
-            key.key_type(kind).build().unwrap()
-        };
-        let attribute = |name: &str| {
-            let attribute = AttributeDefinition::builder().attribute_name(name);
-            attribute
-                .attribute_type(ScalarAttributeType::S)
-                .build()
-                .unwrap()
-        };
-        let create = self.client().create_table().table_name(&self.options.table);
-        create
-            .key_schema(key("pk", KeyType::Hash))
-            .key_schema(key("sk", KeyType::Range))
-            .attribute_definitions(attribute("pk"))
-            .attribute_definitions(attribute("sk"))
-            .billing_mode(BillingMode::PayPerRequest)
-            .send()
-            .await
-            .unwrap();
     }
 
     /// Another client of the server.

@@ -60,7 +60,7 @@ fn start() -> Result<Emulator, String> {
     }
 }
 
-fn skipped(reason: &str) {
+pub(crate) fn skipped(reason: &str) {
     let thread = std::thread::current();
     let line = format!("SKIPPED {}: {reason}", thread.name().unwrap_or("a test"));
     eprintln!("{line}");
