@@ -200,7 +200,7 @@ fn access_rules_are_read_strictly() {
         ),
         (
             "access: {rules: [{denny: [push]}]}",
-            Some("E config.yml:3: access.rules[0].denny: unknown key; did you mean deny?"),
+            Some("E config.yml:3: access.rules[0].denny: unknown key; did you mean \"deny\"?"),
         ),
         (
             "access: {rules: [], other: 1}",
