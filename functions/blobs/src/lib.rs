@@ -10,7 +10,7 @@ use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use roadstead_api::conditional::{Precondition, Wanted, precondition, wanted};
 use roadstead_api::extract::{Name, PathDigest};
 use roadstead_api::response::{self, IMMUTABLE};
-use roadstead_api::{Api, Connection, Error, authorized, detached};
+use roadstead_api::{Api, Client, Error, authorized, detached};
 use roadstead_oci::Digest;
 use roadstead_oci::media_type::OCTET_STREAM;
 use roadstead_registry::{Blobs, Pull};
@@ -134,11 +134,10 @@ fn whole(mut headers: HeaderMap, size: u64, body: Body) -> Response {
     response::whole(headers, OCTET_STREAM, size, body)
 }
 
-/// Whom a URL is for: the other end of the connection, as any client can say that it is another.
+/// Whom a URL is for.
 fn recipient(extensions: &Extensions) -> Recipient {
-    let connection = extensions.get::<Connection>();
     Recipient {
-        address: connection.and_then(|connection| connection.peer.ip()),
+        address: Client::of(extensions).address.ip(),
     }
 }
 

@@ -17,14 +17,14 @@ pub struct Api {
     pub registry: Registry,
     /// How it appears.
     pub options: Arc<ApiOptions>,
-    /// Who may do what.
-    pub access: Arc<dyn AccessController>,
-    /// The token server, if there is one here.
-    pub issuer: Option<Arc<Issuer>>,
     /// Where the bytes of uploads go; `None` for here.
     pub upload_origin: Option<Arc<UploadOrigin>>,
     /// What requests have to know.
     pub origin_secret: Option<OriginSecret>,
+    /// Who may do what.
+    pub access: Arc<dyn AccessController>,
+    /// The token server, if there is one here.
+    pub issuer: Option<Arc<Issuer>>,
 }
 
 /// How a registry appears over HTTP.
@@ -46,10 +46,10 @@ impl Api {
         Self {
             registry,
             options: Arc::new(options),
-            access: Arc::new(Everybody),
-            issuer: None,
             upload_origin: None,
             origin_secret: None,
+            access: Arc::new(Everybody),
+            issuer: None,
         }
     }
 

@@ -30,10 +30,10 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
     let driver = driver::driver(&storage.driver)?;
     let metadata = metadata::metadata(configuration, &driver)?;
-    let signer = middleware::signer(Arc::clone(&driver), &configuration.middleware.storage)?;
-    let registry = Registry::new(metadata, driver, policy::policy(configuration)?)
-        .with_signer(signer)
+    let policy = policy::policy(configuration)?;
+    let registry = Registry::new(metadata, Arc::clone(&driver), policy)
         .with_middleware(middleware::middleware(&configuration.middleware)?);
+    let registry = middleware::redirected(registry, driver, &configuration.middleware.storage)?;
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,
