@@ -89,26 +89,58 @@ fn announce(loaded: &Loaded) {
     }
 }
 
+pub(super) fn run_token_server(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start_token_server(configuration))
+}
+
+fn start_token_server(configuration: &ConfigurationPath) -> Result<ExitCode, Failure> {
+    let loaded = configuration.load()?;
+    log(&loaded.configuration)?;
+    announce(&loaded);
+    let runtime = runtime().map_err(anyhow::Error::from)?;
+    Ok(runtime.block_on(serve_tokens(&loaded.configuration))?)
+}
+
+/// The token server alone; of the registry, only its configuration is looked at.
+async fn serve_tokens(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+    let http = &configuration.http;
+    let api = compose::api(configuration, compose::registry(configuration)?)?;
+    if api.issuer.is_none() {
+        anyhow::bail!("tokenserver.enabled is not set");
+    }
+    let routes = router::tokens(&api, &http.prefix, compose::headers(http)?);
+    let shutdown = shutdown::requested()?;
+    let (listener, tls) = listen(http).await?;
+    serve_until(listener, tls, routes, configuration, shutdown).await
+}
+
+/// What to listen on, and how to speak there.
+async fn listen(http: &Http) -> anyhow::Result<(Listener, Option<Tls>)> {
+    let network = match http.net {
+        Net::Tcp => "tcp",
+        Net::Unix => "unix",
+    };
+    // Before TLS: an ACME server may ask as soon as that begins.
+    let listener = Listener::open(network, &http.addr).await?;
+    let tls = tls(http).await?;
+    match tls {
+        Some(_) => tracing::info!("listening on {listener}, tls"),
+        None => tracing::info!("listening on {listener}"),
+    }
+    Ok((listener, tls))
+}
+
 async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry.clone());
+    let api = compose::api(configuration, registry.clone())?;
     let headers = compose::headers(http)?;
     let routes = match routes {
         Routes::All => router::router(&api, &http.prefix, headers),
         Routes::Uploads => router::uploads(&api, &http.prefix, headers),
     };
-    let network = match http.net {
-        Net::Tcp => "tcp",
-        Net::Unix => "unix",
-    };
-    let tls = tls(http)?;
     let shutdown = shutdown::requested()?;
-    let listener = Listener::open(network, &http.addr).await?;
-    match tls {
-        Some(_) => tracing::info!("listening on {listener}, tls"),
-        None => tracing::info!("listening on {listener}"),
-    }
+    let (listener, tls) = listen(http).await?;
     let purging = purge::spawn(registry, &configuration.storage.maintenance.uploadpurging);
     let signal = serve_until(listener, tls, routes, configuration, shutdown).await?;
     purging.abort();
@@ -116,7 +148,7 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
 }
 
 /// TLS, where the configuration asks for it.
-fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
+async fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
     let Some(settings) = tls::Settings::of(http)? else {
         return Ok(None);
     };
@@ -125,7 +157,7 @@ fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
         MinimumTls::Tls13 => "tls1.3",
     };
     tracing::info!("restricting TLS version to {least} or higher");
-    Ok(Some(Tls::start(settings)?))
+    Ok(Some(Tls::start(settings).await?))
 }
 
 /// Serves until a signal, and says with which code to exit: 0 after a drain in which every
@@ -140,6 +172,7 @@ async fn serve_until(
     let http = &configuration.http;
     let options = serve::Options {
         header_read_timeout: Some(http.readheadertimeout),
+        stall_timeout: Some(http.stalltimeout),
         max_header_bytes: usize::try_from(http.maxheaderbytes).unwrap_or(usize::MAX),
         h2c: http.h2c.enabled,
         drain_timeout: Some(http.draintimeout).filter(|timeout| !timeout.is_zero()),

@@ -45,6 +45,14 @@ pub enum Error {
         /// The one that is missing.
         missing: &'static str,
     },
+    /// Two sources of certificates.
+    #[error(
+        "cannot specify both certificate and Let's Encrypt: http.tls.certificate and http.tls.letsencrypt.cachefile"
+    )]
+    Both,
+    /// There is nowhere to answer challenges.
+    #[error("http.tls.letsencrypt.httpaddr")]
+    HttpAddress(#[source] crate::listen::Error),
     /// Verifying needs authorities.
     #[error("http.tls.clientauth {0} needs http.tls.clientcas")]
     NoAuthorities(&'static str),

@@ -7,11 +7,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::Tls;
+use super::acme::{self, Acme};
 use crate::serve::{Handshake, Plain, Protocol, SecureStream};
 
 /// Handshakes in progress at once, some 20 KiB each; who comes after them is sent away.
@@ -38,9 +41,9 @@ impl Handshake for Tls {
             free if free < MOST - CROWD => TIME_IN_A_CROWD,
             _ => TIME,
         };
-        let config = self.current();
+        let (config, acme) = (self.current(), self.acme.clone());
         Box::pin(async move {
-            let done = timeout(time, accept(config, stream)).await;
+            let done = timeout(time, accept(config, acme, stream)).await;
             drop(place);
             done.unwrap_or_else(|_| Err(io::Error::other("the TLS handshake took too long")))
         })
@@ -49,6 +52,7 @@ impl Handshake for Tls {
 
 async fn accept(
     config: Arc<ServerConfig>,
+    acme: Option<Arc<Acme>>,
     mut stream: Plain,
 ) -> io::Result<(SecureStream, Protocol)> {
     let first = stream.peek(FIRST).await?;
@@ -57,12 +61,35 @@ async fn accept(
         stream.shutdown().await?;
         return Err(io::Error::other("plain HTTP on the port of TLS"));
     }
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let stream = match acme {
+        None => TlsAcceptor::from(config).accept(stream).await?,
+        Some(acme) => accept_or_answer(config, acme, stream).await?,
+    };
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
     Ok((Box::new(stream), protocol))
+}
+
+/// Tells those who want a connection from those who want to see the answer to a challenge.
+async fn accept_or_answer(
+    config: Arc<ServerConfig>,
+    acme: Arc<Acme>,
+    stream: Plain,
+) -> io::Result<TlsStream<Plain>> {
+    let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let hello = started.client_hello();
+    if !acme::is_challenge(&hello) {
+        return started.into_stream(config).await;
+    }
+    let host = hello.server_name().unwrap_or_default().to_owned();
+    let Some(config) = acme.challenge(&host).await else {
+        return Err(io::Error::other("an ACME challenge that nobody asked for"));
+    };
+    started.into_stream(config).await?.shutdown().await?;
+    tracing::debug!("answered an ACME challenge for {host}");
+    Err(io::Error::other("an ACME challenge, answered"))
 }
 
 /// The length of a TLS record's header, and enough to tell HTTP from it.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use roadstead_configuration::http::{self, Http, MinimumTls};
 use rustls::crypto::CryptoProvider;
-use rustls::sign::CertifiedKey;
+use rustls::server::ResolvesServerCert;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
+use super::acme::{Acme, AcmeSettings};
 use super::error::Error;
 use super::{client_certificates, pem, suites};
 
@@ -19,13 +21,21 @@ const AUTHORITIES: &str = "http.tls.clientcas";
 /// What TLS is made of: [`ServerConfig`] as the configuration has it, with files by their paths.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    certificate: PathBuf,
-    key: PathBuf,
+    pub(super) identity: Identity,
     authorities: Vec<PathBuf>,
     client_auth: ClientAuth,
     versions: Vec<&'static SupportedProtocolVersion>,
     protocols: Vec<Vec<u8>>,
-    provider: Arc<CryptoProvider>,
+    pub(super) provider: Arc<CryptoProvider>,
+}
+
+/// Where the server's certificates come from.
+#[derive(Clone, Debug)]
+pub(super) enum Identity {
+    /// From files, which somebody else renews.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// From an ACME server.
+    Acme(AcmeSettings),
 }
 
 /// What is asked of clients' certificates; Go's `ClientAuthType`.
@@ -51,23 +61,17 @@ impl Settings {
     /// Halves without their other halves, and cipher suites none of which can be had.
     pub fn of(http: &Http) -> Result<Option<Self>, Error> {
         let tls = &http.tls;
-        let path = |text: &Option<String>| {
-            let text = text.as_deref().filter(|text| !text.is_empty());
-            text.map(PathBuf::from)
-        };
-        let half = |given, missing| Err(Error::Half { given, missing });
-        let (certificate, key) = match (path(&tls.certificate), path(&tls.key)) {
-            (Some(certificate), Some(key)) => (certificate, key),
-            (Some(_), None) => return half(CERTIFICATE, KEY),
-            (None, Some(_)) => return half(KEY, CERTIFICATE),
+        let identity = match (files(tls)?, AcmeSettings::of(&tls.letsencrypt)?) {
+            (Some(_), Some(_)) => return Err(Error::Both),
+            (Some(files), None) => files,
+            (None, Some(acme)) => Identity::Acme(acme),
             (None, None) if tls.clientcas.is_empty() => return Ok(None),
             (None, None) => return half(AUTHORITIES, CERTIFICATE),
         };
         let mut provider = super::provider();
         suites::choose(&mut provider, &tls.ciphersuites)?;
         Ok(Some(Self {
-            certificate,
-            key,
+            identity,
             authorities: tls.clientcas.iter().map(PathBuf::from).collect(),
             client_auth: client_auth(tls)?,
             versions: versions(tls.minimumtls, &provider),
@@ -78,49 +82,77 @@ impl Settings {
 
     /// All files that make a difference.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        let pair = [&self.certificate, &self.key];
-        pair.into_iter()
-            .chain(&self.authorities)
-            .map(PathBuf::as_path)
+        let pair = match &self.identity {
+            Identity::Files { certificate, key } => vec![certificate, key],
+            Identity::Acme(_) => Vec::new(),
+        };
+        let files = pair.into_iter().chain(&self.authorities);
+        files.map(PathBuf::as_path)
     }
 
-    /// What the files say now.
-    pub(super) fn server_config(&self) -> Result<ServerConfig, Error> {
+    /// What the files say now; with ACME, `acme` has the certificates.
+    pub(super) fn server_config(&self, acme: Option<&Arc<Acme>>) -> Result<ServerConfig, Error> {
         let authorities = pem::authorities(AUTHORITIES, &self.authorities)?;
         let clients = client_certificates::verifier(self.client_auth, authorities, &self.provider)?;
-        let resolver = rustls::sign::SingleCertAndKey::from(self.certified_key()?);
+        let resolver: Arc<dyn ResolvesServerCert> = match (&self.identity, acme) {
+            (Identity::Files { certificate, key }, _) => {
+                let pair = certified_key(certificate, key, &self.provider)?;
+                Arc::new(SingleCertAndKey::from(pair))
+            }
+            (Identity::Acme(_), Some(acme)) => Arc::clone(acme) as _,
+            (Identity::Acme(acme), None) => Arc::new(Acme::new(acme, &self.provider)?),
+        };
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&self.versions)?
             .with_client_cert_verifier(clients)
-            .with_cert_resolver(Arc::new(resolver));
+            .with_cert_resolver(resolver);
         config.alpn_protocols.clone_from(&self.protocols);
         Ok(config)
     }
+}
 
-    fn certified_key(&self) -> Result<CertifiedKey, Error> {
-        let certificates = pem::certificates(CERTIFICATE, &self.certificate)?;
-        let key = pem::key(KEY, &self.key)?;
-        let pair = CertifiedKey::from_der(certificates, key, &self.provider);
-        pair.map_err(|error| self.refusal(&error))
+fn half<T>(given: &'static str, missing: &'static str) -> Result<T, Error> {
+    Err(Error::Half { given, missing })
+}
+
+/// The two files, if any.
+fn files(tls: &http::Tls) -> Result<Option<Identity>, Error> {
+    let path = |text: &Option<String>| {
+        let text = text.as_deref().filter(|text| !text.is_empty());
+        text.map(PathBuf::from)
+    };
+    match (path(&tls.certificate), path(&tls.key)) {
+        (Some(certificate), Some(key)) => Ok(Some(Identity::Files { certificate, key })),
+        (Some(_), None) => half(CERTIFICATE, KEY),
+        (None, Some(_)) => half(KEY, CERTIFICATE),
+        (None, None) => Ok(None),
     }
+}
 
-    fn refusal(&self, error: &rustls::Error) -> Error {
+fn certified_key(
+    certificate: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Error> {
+    let chain = pem::certificates(CERTIFICATE, certificate)?;
+    let pair = CertifiedKey::from_der(chain, pem::key(KEY, key)?, provider);
+    pair.map_err(|error| {
         let (name, path) = match error {
             rustls::Error::InconsistentKeys(_) => {
                 return Error::OtherKey {
-                    certificate: self.certificate.clone(),
-                    key: self.key.clone(),
+                    certificate: certificate.to_owned(),
+                    key: key.to_owned(),
                 };
             }
-            rustls::Error::InvalidCertificate(_) => (CERTIFICATE, &self.certificate),
-            _ => (KEY, &self.key),
+            rustls::Error::InvalidCertificate(_) => (CERTIFICATE, certificate),
+            _ => (KEY, key),
         };
         Error::File {
             name,
-            path: path.clone(),
+            path: path.to_owned(),
             problem: format!("cannot be used: {error}"),
         }
-    }
+    })
 }
 
 /// Distribution verifies where there are authorities and nothing else is said; without any it

@@ -55,7 +55,7 @@ async fn start(app: Router, directory: &Path) -> (String, oneshot::Sender<()>) {
     let address = listener.to_string();
     let (stop, stopped) = oneshot::channel::<()>();
     let options = Options {
-        tls: Some(Arc::new(Tls::start(settings(directory)).unwrap())),
+        tls: Some(Arc::new(Tls::start(settings(directory)).await.unwrap())),
         ..Options::default()
     };
     tokio::spawn(serve::serve(listener, app, options, stopped));
@@ -130,7 +130,7 @@ async fn a_connection_outlives_the_certificate_that_it_began_with() {
 async fn nobody_watches_when_nobody_serves() {
     let directory = tempfile::tempdir().unwrap();
     renew(directory.path());
-    let tls = Tls::start(settings(directory.path())).unwrap();
+    let tls = Tls::start(settings(directory.path())).await.unwrap();
     let current = Arc::downgrade(&tls.current);
     drop(tls);
     assert!(current.upgrade().is_none());

@@ -9,6 +9,8 @@ use rustls::ServerConfig;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::Tls;
+use super::acme::Acme;
 use super::error::Error;
 use super::settings::Settings;
 
@@ -41,19 +43,24 @@ fn stat(path: &Path) -> Option<[i128; 5]> {
     ])
 }
 
-/// Keeps `current` up to date for as long as somebody else holds it; `seen` are the files that it
-/// was made of.
-pub(super) fn spawn(
+/// Keeps `tls` up to date for as long as somebody else holds it; `seen` are the files that it was
+/// made of.
+pub(super) fn spawn(settings: Settings, seen: Fingerprint, tls: &Tls) {
+    let source = Arc::new(Source {
+        settings,
+        acme: tls.acme.clone(),
+    });
+    tokio::spawn(watch(source, seen, Arc::downgrade(&tls.current)));
+}
+
+/// What a configuration is made of.
+struct Source {
     settings: Settings,
-    seen: Fingerprint,
-    current: &Arc<RwLock<Arc<ServerConfig>>>,
-) {
-    let current = Arc::downgrade(current);
-    tokio::spawn(watch(Arc::new(settings), seen, current));
+    acme: Option<Arc<Acme>>,
 }
 
 async fn watch(
-    settings: Arc<Settings>,
+    source: Arc<Source>,
     mut seen: Fingerprint,
     current: Weak<RwLock<Arc<ServerConfig>>>,
 ) {
@@ -61,7 +68,7 @@ async fn watch(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let looked = look(Arc::clone(&settings), seen.clone()).await;
+        let looked = look(Arc::clone(&source), seen.clone()).await;
         let Some(current) = current.upgrade() else {
             return;
         };
@@ -84,12 +91,13 @@ async fn watch(
 
 /// The files and what they make, if they are others than `seen`.
 async fn look(
-    settings: Arc<Settings>,
+    source: Arc<Source>,
     seen: Fingerprint,
 ) -> Option<(Fingerprint, Result<ServerConfig, Error>)> {
     let look = move || {
-        let files = Fingerprint::of(&settings);
-        (files != seen).then(|| (files, settings.server_config()))
+        let files = Fingerprint::of(&source.settings);
+        let config = || source.settings.server_config(source.acme.as_ref());
+        (files != seen).then(|| (files, config()))
     };
     // A look that panics is as one that sees nothing.
     spawn_blocking(look).await.ok().flatten()

@@ -8,7 +8,7 @@ mod dynamodb;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use roadstead_configuration::Configuration;
 use roadstead_configuration::metadata::Store;
 use roadstead_configuration::storage::Storage;
@@ -45,8 +45,36 @@ pub(crate) fn metadata(
     }
 }
 
+/// The stores of metadata that a configuration knows, over its storage.
+#[derive(Clone, Debug)]
+pub struct MetadataStores {
+    /// Distribution's files.
+    pub layout: Arc<dyn Metadata>,
+    /// The store that the section `metadata` names, which is another.
+    pub configured: Arc<dyn Metadata>,
+    /// Where the bytes lie.
+    pub driver: Arc<dyn Driver>,
+}
+
+/// What `roadstead metadata import` and `export` work on.
+///
+/// # Errors
+///
+/// A store that cannot be had, or none beside the layout.
+pub fn metadata_stores(configuration: &Configuration) -> anyhow::Result<MetadataStores> {
+    if let None | Some(Store::Layout(_)) = &configuration.metadata.store {
+        bail!("the configuration has no store of metadata but the layout");
+    }
+    let driver = crate::driver::driver(&configuration.storage.driver)?;
+    Ok(MetadataStores {
+        layout: Arc::new(layout(configuration, &driver)),
+        configured: metadata(configuration, &driver)?,
+        driver,
+    })
+}
+
 /// Distribution's files over `driver`.
-pub(crate) fn layout(configuration: &Configuration, driver: &Arc<dyn Driver>) -> Layout {
+fn layout(configuration: &Configuration, driver: &Arc<dyn Driver>) -> Layout {
     Layout::new(Arc::clone(driver), layout_options(&configuration.storage))
 }
 

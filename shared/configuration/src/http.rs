@@ -47,6 +47,9 @@ section! {
         /// How long a client may take to send a request's headers.
         readheadertimeout: Duration = DURATION.default("60s").zero_is_default()
             .differs("Roadstead's own; Distribution waits for ever.");
+        /// How long a client may send nothing of a body, or take nothing of an answer; then its connection ends, after at most twice as long. What moves may take as long as it likes; `0` waits for ever.
+        stalltimeout: Duration = DURATION.default("5m")
+            .differs("Roadstead's own; Distribution waits for ever.");
         /// How many bytes a request's headers may have.
         maxheaderbytes: u64 = INTEGER.default("32768").zero_is_default()
             .differs("Roadstead's own; Distribution takes 1 MiB.");
@@ -128,7 +131,7 @@ section! {
         ciphersuites: Vec<String> = TEXTS.check(suite).follows("http.tls.certificate")
             .differs("Those with RSA key exchange, CBC, 3DES or RC4 are left out, with a warning; none left refuses to start. The suites of TLS 1.3 are limited as soon as one is named.");
         /// Certificates by ACME.
-        letsencrypt: LetsEncrypt = nested(LetsEncrypt::KEYS).refused("TLS with Let's Encrypt");
+        letsencrypt: LetsEncrypt = nested(LetsEncrypt::KEYS);
     }
 }
 
@@ -196,15 +199,46 @@ pub enum MinimumTls {
 section! {
     /// `http.tls.letsencrypt`.
     LetsEncrypt {
-        /// The folder where certificates are kept.
+        /// The folder where certificates, their keys and that of the account are kept; switches ACME on. Replicas that share it share them, and answer each other's challenges.
         cachefile: Option<String> = TEXT;
         /// The address to register with.
         email: Option<String> = TEXT;
-        /// The host names to get certificates for.
-        hosts: Vec<String> = TEXTS;
+        /// The host names to get certificates for, one certificate each.
+        hosts: Vec<String> = TEXTS.check(host).differs("Without any, Roadstead does not start; Distribution gets no certificate.");
         /// The ACME server.
-        directoryurl: Option<String> = TEXT;
+        directoryurl: String = TEXT.default("https://acme-v02.api.letsencrypt.org/directory");
+        /// How the ACME server is shown that the hosts are ours: by a handshake that it makes on port 443, or a request on port 80.
+        challenge: AcmeChallenge = choice(&["tls-alpn-01", "http-01"]).default("tls-alpn-01")
+            .follows("http.tls.letsencrypt.cachefile").differs("Roadstead's own; Distribution does `tls-alpn-01` alone.");
+        /// Where to listen for the requests of `http-01`; others are sent on to `https`.
+        httpaddr: String = TEXT.default(":80").follows("http.tls.letsencrypt.challenge").differs("Roadstead's own.");
+        /// The files of authorities that the ACME server's own certificate may be from, beside those of the system.
+        rootcas: Vec<String> = TEXTS.differs("Roadstead's own.");
     }
+}
+
+/// The shape of a host name that a certificate can be had for by these challenges: no wildcard, no address.
+fn host(host: &str) -> Result<(), String> {
+    let is_label = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(allowed)
+    };
+    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let is_host = host.len() <= 253 && !is_address && host.split('.').all(is_label);
+    is_host.then_some(()).ok_or_else(|| {
+        format!("{host:?} is no host name that ACME gives a certificate for by these challenges")
+    })
+}
+
+/// How an ACME server is shown that a host is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum AcmeChallenge {
+    /// RFC 8737.
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// RFC 8555, section 8.3.
+    #[serde(rename = "http-01")]
+    Http01,
 }
 
 section! {

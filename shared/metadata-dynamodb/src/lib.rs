@@ -9,6 +9,7 @@
 //! too large for an item and to delete what no row points to. Endpoints, regions, credentials,
 //! timeouts and retries are those of the client that it is handed.
 
+mod aliases;
 mod blobs;
 mod catalog;
 mod contents;

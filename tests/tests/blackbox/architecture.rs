@@ -114,6 +114,11 @@ fn each_shared_crate_depends_only_on_what_is_below_it() {
             "roadstead-metadata-dynamodb",
             &["roadstead-metadata", "roadstead-oci"],
         ),
+        ("roadstead-storage-cloudfront", &["roadstead-storage"]),
+        (
+            "roadstead-migration",
+            &["roadstead-metadata", "roadstead-oci", "roadstead-storage"],
+        ),
         (
             "roadstead-storage-filesystem",
             &["roadstead-oci", "roadstead-storage"],
@@ -156,6 +161,7 @@ fn the_core_knows_no_http_and_no_cloud() {
         "roadstead-registry",
         "roadstead-metadata",
         "roadstead-metadata-layout",
+        "roadstead-migration",
         "roadstead-storage",
         "roadstead-oci",
     ] {

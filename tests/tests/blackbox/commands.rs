@@ -2,7 +2,7 @@
 
 use roadstead_tests::registry::{Setup, free_address};
 use roadstead_tests::tool::{self, Outcome};
-use roadstead_tests::{Image, Implementation, Registry, sha256};
+use roadstead_tests::{Image, Implementation, Registry, only_over, sha256};
 use serde_json::json;
 
 fn setup() -> Setup {
@@ -61,6 +61,7 @@ fn without_a_configuration_it_serves_the_default_and_says_where() {
 
 #[test]
 fn a_mistake_in_the_configuration_ends_the_start_and_is_named() {
+    only_over!(Filesystem: "it configures another driver");
     for (overrides, named) in [
         (json!({"version": "0.2"}), "0.2"),
         (json!({"version": null}), "version"),
@@ -129,6 +130,7 @@ fn a_variable_may_name_the_configuration() {
 
 #[test]
 fn the_configuration_that_debian_ships_is_served() {
+    only_over!(Filesystem: "it looks at the files");
     let debians = "/etc/docker/registry/config.yml";
     let Ok(text) = std::fs::read_to_string(debians) else {
         roadstead_tests::skip!("there is no {debians}");
@@ -164,6 +166,7 @@ fn the_configuration_that_debian_ships_is_served() {
 
 #[test]
 fn memory_can_be_the_store() {
+    only_over!(Filesystem: "it configures another driver");
     let registry = Registry::with(json!({"storage": {"filesystem": null, "inmemory": {}}}));
     let image = Image::seeded(2);
     registry.push_image("app", "latest", &image);

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use roadstead_tests::client::Address;
 use roadstead_tests::image::noise;
 use roadstead_tests::registry::{Setup, with_query};
-use roadstead_tests::{Image, Implementation, Registry, http2, path_of, sha256, wait};
+use roadstead_tests::{Image, Implementation, Registry, http2, only_over, path_of, sha256, wait};
 use serde_json::json;
 
 fn setup() -> Setup {
@@ -366,6 +366,7 @@ fn push_half(registry: &Registry, content: &[u8]) -> roadstead_tests::Connection
 
 #[test]
 fn a_terminated_registry_finishes_what_it_has_begun() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::with(json!({"http": {"draintimeout": "60s"}}));
     let content = noise(1, 4_000_000);
     let mut upload = push_half(&registry, &content);
@@ -396,6 +397,7 @@ fn a_terminated_registry_finishes_what_it_has_begun() {
 
 #[test]
 fn draining_ends_at_the_deadline() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::with(json!({"http": {"draintimeout": "100ms"}}));
     let _upload = push_half(&registry, &noise(2, 4_000_000));
     registry.terminate();
@@ -407,6 +409,7 @@ fn draining_ends_at_the_deadline() {
 
 #[test]
 fn without_draining_a_terminated_registry_ends_at_once() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let _upload = push_half(&registry, &noise(3, 4_000_000));
     registry.terminate();

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,10 +17,11 @@ use roadstead_metadata_dynamodb::{
 };
 use roadstead_storage::{Driver, DriverExt, Key, MemoryDriver, Write, WriteMode};
 
-use crate::server::{Server, skip};
+use roadstead_tests::{ministack, skip};
+use uuid::Uuid;
 
 pub(crate) struct Table {
-    pub(crate) server: Arc<Server>,
+    pub(crate) address: SocketAddr,
     pub(crate) driver: MemoryDriver,
     pub(crate) options: Options,
 }
@@ -29,14 +29,13 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table, or `None` where there is no server.
     pub(crate) async fn new() -> Option<Self> {
-        static TABLES: AtomicU32 = AtomicU32::new(0);
-        let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
-        let server = server.inspect_err(|reason| skip(reason)).ok()?;
-        let number = TABLES.fetch_add(1, Ordering::Relaxed);
+        let address = tokio::task::spawn_blocking(ministack::address)
+            .await
+            .unwrap();
         let table = Self {
-            server,
+            address: address.inspect_err(|reason| skip::record(reason)).ok()?,
             driver: MemoryDriver::new(),
-            options: Options::new(format!("table-{number}")),
+            options: Options::new(format!("table-{}", Uuid::new_v4())),
         };
         let created = create_table(&table.client(), &table.options.table).await;
         assert_eq!(created.unwrap(), Creation::Created);
@@ -45,7 +44,7 @@ impl Table {
 
     /// Another client of the server.
     pub(crate) fn client(&self) -> Client {
-        client(self.server.address, RetryConfig::standard())
+        client(self.address, RetryConfig::standard())
     }
 
     /// Another back end, as another process would have it.
