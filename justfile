@@ -28,6 +28,14 @@ lint:
 dependencies:
     cargo deny check bans licenses sources
 
+# Validate template.yaml, and build the function with all routes, by AWS's SAM
+template *what:
+    tests/emulators/sam.py {{what}}
+
+# The container image, by buildah and without a base image; then run it
+image:
+    infra/image build && infra/image try
+
 # Serve a directory on port 5000, for trying things out
 serve config="registry.yml":
     cargo run -p roadstead -- serve {{config}}

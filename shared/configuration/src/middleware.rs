@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::GoRegexp;
 use crate::schema::{BOOL, DURATION, Key, TEXT, choice, entries, nested, options, section};
 use crate::validation::REGEXPS;
+use crate::{GoRegexp, Secret};
 
 section! {
     /// `middleware`.
@@ -173,9 +173,9 @@ section! {
     Cloudfront {
         /// Where CloudFront serves the bucket: `[https://]host[/path]`.
         baseurl: Option<String> = TEXT;
-        /// The PEM file of the key that signs.
-        privatekey: Option<String> = TEXT
-            .differs("RSA of 2048 bits or ECDSA on P-256, in PKCS#1, PKCS#8 or SEC1; Distribution reads RSA in PKCS#1.");
+        /// The PEM file of the key that signs, or the key itself in PEM.
+        privatekey: Option<Secret> = TEXT.secret()
+            .differs("RSA of 2048 bits or ECDSA on P-256, in PKCS#1, PKCS#8 or SEC1; Distribution reads RSA in PKCS#1, from a file.");
         /// The id of that key.
         keypairid: Option<String> = TEXT;
         /// The longest that a URL is good.

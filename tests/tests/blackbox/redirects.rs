@@ -251,6 +251,21 @@ fn a_client_is_sent_to_cloudfront_which_takes_the_signature() {
 }
 
 #[test]
+fn the_key_that_signs_may_be_in_the_configuration_itself() {
+    let url = require_ministack!();
+    let _ = require!("openssl");
+    let keys = Keys::p256();
+    let key = keys.private();
+    let pem = std::fs::read_to_string(&key).unwrap();
+    let edge = Edge::start(bucket(url), Some(keys));
+    let registry = over_s3(url, cloudfront(&edge, &key, json!({ "privatekey": pem })));
+    let image = pushed(&registry);
+    let content = &image.blobs()[0];
+    let pulled = fetch(&sent(&registry, &sha256(content)), None).expect(200);
+    assert_eq!(pulled.body, *content);
+}
+
+#[test]
 fn clients_within_aws_are_sent_to_the_bucket() {
     let url = require_ministack!();
     let _ = require!("openssl");

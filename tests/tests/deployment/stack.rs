@@ -106,16 +106,13 @@ impl Deployment {
         let sent = self
             .get(&format!("/v2/{repository}/blobs/{digest}"))
             .expect(307);
-        let location = sent.location();
+        let location = sent.need("Location");
         assert!(location.contains("X-Amz-Signature="), "{location}");
         let url = location.strip_prefix("http://").unwrap();
         let (host, _) = url.split_once('/').unwrap();
         let address = Address::Tcp(host.parse().unwrap());
-        let target = path_of(&location).to_owned();
-        Request::new(address, "GET", &target)
-            .send()
-            .expect(200)
-            .body
+        let target = path_of(location);
+        Request::new(address, "GET", target).send().expect(200).body
     }
 }
 

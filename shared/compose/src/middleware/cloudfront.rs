@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use roadstead_configuration::Secret;
 use roadstead_configuration::middleware::{Cloudfront, IpFilter, UrlHash};
 use roadstead_storage::{Key, UrlSigner};
 use roadstead_storage_cloudfront::{AddressFilter, CloudFront, Config, Hash, PrivateKey};
@@ -21,12 +22,9 @@ pub(super) fn signer(
 
 fn config(options: &Cloudfront) -> anyhow::Result<Config> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let file = text(&options.privatekey);
-    let pem = std::fs::read(&file).with_context(|| format!("privatekey: {file}"))?;
-    let key = PrivateKey::from_pem(&pem).with_context(|| format!("privatekey: {file}"))?;
     Ok(Config {
         base_url: text(&options.baseurl),
-        key,
+        key: key(options.privatekey.as_ref().map_or("", Secret::expose))?,
         key_pair_id: text(&options.keypairid),
         hash: match options.hashalgorithm {
             UrlHash::Sha1 => Hash::Sha1,
@@ -36,6 +34,16 @@ fn config(options: &Cloudfront) -> anyhow::Result<Config> {
         restrict_address: options.restrictaddress,
         filter: filter(options),
     })
+}
+
+/// `privatekey` is a file, or the key itself: functions have secrets in variables and not in files.
+fn key(privatekey: &str) -> anyhow::Result<PrivateKey> {
+    if privatekey.starts_with("-----BEGIN ") {
+        return PrivateKey::from_pem(privatekey.as_bytes()).context("privatekey");
+    }
+    let context = || format!("privatekey: {privatekey}");
+    let pem = std::fs::read(privatekey).with_context(context)?;
+    PrivateKey::from_pem(&pem).with_context(context)
 }
 
 fn filter(options: &Cloudfront) -> Option<AddressFilter> {

@@ -1,6 +1,7 @@
 //! Entries of `middleware`: that there is such a one, and that it has what it needs.
 
 use super::Rules;
+use crate::Secret;
 use crate::middleware::{IpFilter, Middleware, RegistryOptions, RepositoryOptions, StorageOptions};
 use crate::schema::Key;
 
@@ -88,21 +89,26 @@ impl Rules<'_> {
         let needed = match options {
             StorageOptions::Cloudfront(cloudfront) => {
                 let regions = match cloudfront.ipfilteredby {
-                    IpFilter::AwsRegion => Some(("awsregion", &cloudfront.awsregion)),
+                    IpFilter::AwsRegion => Some(("awsregion", cloudfront.awsregion.as_deref())),
                     _ => None,
                 };
                 [
-                    Some(("baseurl", &cloudfront.baseurl)),
-                    Some(("privatekey", &cloudfront.privatekey)),
-                    Some(("keypairid", &cloudfront.keypairid)),
+                    Some(("baseurl", cloudfront.baseurl.as_deref())),
+                    Some((
+                        "privatekey",
+                        cloudfront.privatekey.as_ref().map(Secret::expose),
+                    )),
+                    Some(("keypairid", cloudfront.keypairid.as_deref())),
                     regions,
                 ]
             }
-            StorageOptions::Redirect(to) => [Some(("baseurl", &to.baseurl)), None, None, None],
+            StorageOptions::Redirect(to) => {
+                [Some(("baseurl", to.baseurl.as_deref())), None, None, None]
+            }
             _ => return,
         };
         for (key, value) in needed.into_iter().flatten() {
-            if value.as_deref().is_none_or(str::is_empty) {
+            if value.is_none_or(str::is_empty) {
                 let path = format!("{path}.options.{key}");
                 self.error(&path, "this has to be set", "see docs/configuration.md");
             }
