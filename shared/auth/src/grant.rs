@@ -5,6 +5,7 @@ use std::sync::Arc;
 use roadstead_oci::RepositoryName;
 
 use crate::access::{Access, Action};
+use crate::api_keys::KeyScope;
 use crate::rules::Rules;
 use crate::token::ResourceActions;
 
@@ -13,6 +14,7 @@ use crate::token::ResourceActions;
 pub struct Grant {
     user: Option<Arc<str>>,
     scope: Option<Arc<[ResourceActions]>>,
+    limits: Option<Arc<[KeyScope]>>,
     rules: Option<Arc<Rules>>,
 }
 
@@ -22,6 +24,7 @@ impl Grant {
         Self {
             user: None,
             scope: None,
+            limits: None,
             rules: None,
         }
     }
@@ -41,6 +44,13 @@ impl Grant {
         self
     }
 
+    /// The same caller, who may do no more than these scopes of an API key; `None` for no limit.
+    #[must_use]
+    pub fn limited(mut self, limits: Option<Arc<[KeyScope]>>) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// The same caller, for whom these rules hold as well.
     #[must_use]
     pub fn under(mut self, rules: Arc<Rules>) -> Self {
@@ -55,7 +65,7 @@ impl Grant {
 
     /// Whether the caller may do this.
     pub fn allows(&self, access: &Access) -> bool {
-        self.is_in_scope(access) && self.is_within_rules(access)
+        self.is_in_scope(access) && self.is_within_limits(access) && self.is_within_rules(access)
     }
 
     /// Whether the caller may do this to a repository.
@@ -65,13 +75,21 @@ impl Grant {
 
     /// Whether lists of repositories name this one.
     pub fn shows(&self, name: &RepositoryName) -> bool {
-        let allows = |action| self.is_within_rules(&Access::Repository(name.clone(), action));
+        let allows = |action| {
+            let access = Access::Repository(name.clone(), action);
+            self.is_within_limits(&access) && self.is_within_rules(&access)
+        };
         self.shows_all() || (allows(Action::List) && allows(Action::Pull))
     }
 
     /// Whether lists of repositories are whole.
     pub fn shows_all(&self) -> bool {
-        self.rules.is_none()
+        self.rules.is_none() && !self.is_limited()
+    }
+
+    /// Whether the caller may do less than who they act as.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limits.is_some()
     }
 
     fn is_in_scope(&self, access: &Access) -> bool {
@@ -79,6 +97,16 @@ impl Grant {
             return true;
         };
         scope.iter().any(|granted| granted.covers(access))
+    }
+
+    fn is_within_limits(&self, access: &Access) -> bool {
+        let Some(limits) = &self.limits else {
+            return true;
+        };
+        limits.iter().any(|limit| match access {
+            Access::Repository(name, action) => limit.covers(self.user(), name.as_str(), *action),
+            Access::Catalog => limit.lists(),
+        })
     }
 
     fn is_within_rules(&self, access: &Access) -> bool {

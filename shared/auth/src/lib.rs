@@ -3,14 +3,17 @@
 //! One trait with one method, [`AccessController`]: what a request brings along and what it wants to
 //! do go in, a [`Grant`] or a [`Refusal`] comes out. [`Silly`], [`Htpasswd`] and [`Token`] are
 //! CNCF Distribution's controllers; [`Restricted`] puts access [`Rules`] on top of any of them, and
-//! [`Issuer`] is the other side of [`Token`]: it makes the tokens that clients fetch.
+//! [`Issuer`] is the other side of [`Token`]: it makes the tokens that clients fetch. What counts as a
+//! password is for [`Credentials`] to say: [`ApiKeys`] as well.
 //!
 //! Nothing here knows HTTP beyond the text of `Authorization` and of `WWW-Authenticate`.
 
 mod access;
+mod api_keys;
 mod authorization;
 mod challenge;
 mod controller;
+mod credentials;
 mod either;
 mod grant;
 mod htpasswd;
@@ -22,9 +25,11 @@ mod token;
 mod watched;
 
 pub use access::{Access, Action};
+pub use api_keys::{ApiKey, ApiKeyFile, ApiKeys, InvalidKeyScope, KeyScope, NewKey, StoredKey};
 pub use authorization::Authorization;
 pub use challenge::{Challenge, ChallengeError, Realm, Scheme};
 pub use controller::{AccessController, Attempt, Everybody, Refusal};
+pub use credentials::{Credentials, Login};
 pub use either::PasswordOrToken;
 pub use grant::Grant;
 pub use htpasswd::{Htpasswd, Passwords, Provisioned, Users, parse_users};

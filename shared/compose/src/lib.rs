@@ -16,7 +16,7 @@ use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
 
-pub use crate::access::rules;
+pub use crate::access::{api_keys, password_file, rules};
 pub use crate::http::{headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;

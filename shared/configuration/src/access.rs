@@ -1,4 +1,4 @@
-//! `access` and `tokenserver`: Roadstead's own sections beside `auth`.
+//! `access`, `apikeys` and `tokenserver`: Roadstead's own sections beside `auth`.
 
 use std::time::Duration;
 
@@ -39,6 +39,14 @@ section! {
         allow: Vec<String> = TEXTS;
         /// What they may not do.
         deny: Vec<String> = TEXTS;
+    }
+}
+
+section! {
+    /// `apikeys`.
+    ApiKeys {
+        /// The file of the keys' hashes, which `roadstead api-key` writes; made where it is missing, and read again when it changes.
+        path: Option<String> = TEXT;
     }
 }
 

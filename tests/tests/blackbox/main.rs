@@ -4,6 +4,7 @@
 
 mod access;
 mod acme;
+mod api_keys;
 mod architecture;
 mod authentication;
 mod bodies;
