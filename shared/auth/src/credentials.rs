@@ -7,12 +7,14 @@ use crate::api_keys::{ApiKey, ApiKeys};
 use crate::controller::Refusal;
 use crate::grant::Grant;
 use crate::htpasswd::Passwords;
+use crate::identities::{Identities, USER};
 
 /// The passwords of users, and what stands in for them. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     passwords: Arc<Passwords>,
     keys: Option<Arc<ApiKeys>>,
+    identities: Option<Arc<Identities>>,
 }
 
 /// Somebody who has said who they are.
@@ -54,6 +56,7 @@ impl From<Arc<Passwords>> for Credentials {
         Self {
             passwords,
             keys: None,
+            identities: None,
         }
     }
 }
@@ -63,6 +66,13 @@ impl Credentials {
     #[must_use]
     pub fn with_api_keys(mut self, keys: Option<Arc<ApiKeys>>) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// Also takes tokens of these issuers, as the password of the user `oidc`.
+    #[must_use]
+    pub fn with_identities(mut self, identities: Option<Arc<Identities>>) -> Self {
+        self.identities = identities;
         self
     }
 
@@ -76,8 +86,13 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Busy`]: too many passwords are being checked.
+    /// [`Refusal::Busy`]: too many passwords are being checked. [`Refusal::Unavailable`]: the keys of
+    /// a token's issuer cannot be had.
     pub async fn log_in(&self, user: &str, password: &str) -> Result<Option<Login>, Refusal> {
+        if let Some(identities) = self.identities.as_ref().filter(|_| user == USER) {
+            let grant = identities.grant(password).await?;
+            return Ok(grant.map(Login::otherwise));
+        }
         if let (Some(keys), Some(key)) = (&self.keys, ApiKey::parse(password)) {
             let grant = keys.grant(user, &key).await;
             let is_known = self.passwords.fingerprint(user).await.is_some();

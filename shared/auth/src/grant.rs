@@ -1,5 +1,6 @@
 //! What a caller may do, once it is known who they are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use roadstead_oci::RepositoryName;
@@ -13,6 +14,7 @@ use crate::token::ResourceActions;
 #[derive(Clone, Debug)]
 pub struct Grant {
     user: Option<Arc<str>>,
+    groups: Option<Arc<BTreeSet<String>>>,
     scope: Option<Arc<[ResourceActions]>>,
     limits: Option<Arc<[KeyScope]>>,
     rules: Option<Arc<Rules>>,
@@ -23,6 +25,7 @@ impl Grant {
     pub fn anonymous() -> Self {
         Self {
             user: None,
+            groups: None,
             scope: None,
             limits: None,
             rules: None,
@@ -35,6 +38,13 @@ impl Grant {
             user: Some(Arc::from(user)).filter(|user: &Arc<str>| !user.is_empty()),
             ..Self::anonymous()
         }
+    }
+
+    /// The same caller, who is in these groups as well.
+    #[must_use]
+    pub fn among(mut self, groups: Arc<BTreeSet<String>>) -> Self {
+        self.groups = Some(groups).filter(|groups| !groups.is_empty());
+        self
     }
 
     /// The same caller, who may do no more than this.
@@ -61,6 +71,11 @@ impl Grant {
     /// The caller's name; `None` for one who did not say.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
+    }
+
+    /// The groups that the caller is in whatever the rules say.
+    pub(crate) fn groups(&self) -> Option<&Arc<BTreeSet<String>>> {
+        self.groups.as_ref()
     }
 
     /// Whether the caller may do this.
@@ -115,9 +130,10 @@ impl Grant {
         };
         match access {
             Access::Repository(name, action) => {
-                rules.decide(self.user(), name.as_str(), *action).allowed
+                let asker = (self.user(), self.groups().map(Arc::as_ref));
+                rules.decide_among(asker, name.as_str(), *action).allowed
             }
-            Access::Catalog => rules.may_list(self.user()),
+            Access::Catalog => rules.may_list((self.user(), self.groups().map(Arc::as_ref))),
         }
     }
 }

@@ -146,7 +146,7 @@ impl Issuer {
         let now = now.unwrap_or_default().as_secs();
         let user = login.and_then(|login| login.grant.user());
         let access = self.granted(login, scopes);
-        let claims = json!({
+        let mut claims = json!({
             "iss": options.issuer,
             "sub": user.unwrap_or_default(),
             "aud": options.service,
@@ -156,6 +156,9 @@ impl Issuer {
             "jti": unique()?,
             "access": access,
         });
+        if let Some(groups) = login.and_then(|login| login.grant.groups()) {
+            claims["roadstead_groups"] = groups.iter().cloned().collect();
+        }
         let token = options.key.sign(&claims).map_err(|_| NotIssued)?;
         let by_password = login.is_some_and(|login| login.by_password);
         let refresh_token = match user {

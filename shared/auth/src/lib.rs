@@ -4,7 +4,8 @@
 //! do go in, a [`Grant`] or a [`Refusal`] comes out. [`Silly`], [`Htpasswd`] and [`Token`] are
 //! CNCF Distribution's controllers; [`Restricted`] puts access [`Rules`] on top of any of them, and
 //! [`Issuer`] is the other side of [`Token`]: it makes the tokens that clients fetch. What counts as a
-//! password is for [`Credentials`] to say: [`ApiKeys`] as well.
+//! password is for [`Credentials`] to say: [`ApiKeys`] and the tokens of other issuers ([`Identities`])
+//! as well.
 //!
 //! Nothing here knows HTTP beyond the text of `Authorization` and of `WWW-Authenticate`.
 
@@ -17,6 +18,7 @@ mod credentials;
 mod either;
 mod grant;
 mod htpasswd;
+mod identities;
 mod issuer;
 mod restricted;
 mod rules;
@@ -33,6 +35,9 @@ pub use credentials::{Credentials, Login};
 pub use either::PasswordOrToken;
 pub use grant::Grant;
 pub use htpasswd::{Htpasswd, Passwords, Provisioned, Users, parse_users};
+pub use identities::{
+    Fetch, Identities, IdentityOptions, IdentityRule, InvalidIdentityRule, USER as IDENTITY_USER,
+};
 pub use issuer::{Issued, Issuer, IssuerOptions, Scope};
 pub use restricted::Restricted;
 pub use rules::{Decision, InvalidRule, Pattern, Rule, Rules, Who};

@@ -16,6 +16,8 @@ use roadstead_configuration::Configuration;
 use roadstead_configuration::access::{self, TokenServer};
 use roadstead_configuration::auth::{self, Provider};
 
+use crate::identities::identities;
+
 /// Where the token server answers, below `http.prefix`.
 const TOKENS: &str = "auth/token";
 
@@ -98,8 +100,13 @@ fn door(configuration: &Configuration, rules: Option<&Arc<Rules>>) -> anyhow::Re
         Some(Provider::Token(_)) => server.is_some(),
         _ => false,
     };
-    if configuration.apikeys.is_some() && !has_users {
-        bail!("apikeys: whose keys they are is not known; configure auth.htpasswd or tokenserver");
+    for (section, is_there) in [
+        ("apikeys", configuration.apikeys.is_some()),
+        ("oidc", configuration.oidc.is_some()),
+    ] {
+        if is_there && !has_users {
+            bail!("{section}: nobody logs in here; configure auth.htpasswd or tokenserver");
+        }
     }
     match &configuration.auth.provider {
         None | Some(Provider::None(_) | Provider::Silly(_)) if server.is_some() => Err(anyhow!(
@@ -129,7 +136,7 @@ fn passwords_door(
 ) -> anyhow::Result<Door> {
     let path = required(&htpasswd.path, "auth.htpasswd", "path")?;
     let passwords = passwords(path.into(), htpasswd.plainhttp).context("auth.htpasswd")?;
-    let credentials = credentials(configuration, passwords)?;
+    let credentials = credentials(configuration, passwords, rules)?;
     let Some(server) = server else {
         if rules.is_some_and(|rules| rules.know_anonymous()) {
             tracing::warn!(
@@ -176,7 +183,7 @@ fn token_door(
     };
     let path = required(&server.htpasswd, "tokenserver", "htpasswd")?;
     let passwords = passwords(path.into(), false).context("tokenserver.htpasswd")?;
-    let credentials = credentials(configuration, passwords)?;
+    let credentials = credentials(configuration, passwords, rules)?;
     Ok(Door {
         access,
         issuer: Some(issuing(server, key, (issuer, service), credentials, rules)),
@@ -257,11 +264,15 @@ fn signing_key(server: &TokenServer) -> anyhow::Result<Arc<SigningKey>> {
 fn credentials(
     configuration: &Configuration,
     passwords: Arc<Passwords>,
+    rules: Option<&Arc<Rules>>,
 ) -> anyhow::Result<Credentials> {
     let keys = api_keys(configuration)?;
     let keys = keys.map(|path| ApiKeys::open(path, SystemTime::now));
     let keys = keys.transpose().context("apikeys")?.map(Arc::new);
-    Ok(Credentials::from(passwords).with_api_keys(keys))
+    let identities = identities(configuration, rules.map(Arc::as_ref))?;
+    Ok(Credentials::from(passwords)
+        .with_api_keys(keys)
+        .with_identities(identities.map(Arc::new)))
 }
 
 /// The file of API keys; `None` where the configuration has none.

@@ -6,6 +6,7 @@
 mod access;
 mod driver;
 mod http;
+mod identities;
 mod metadata;
 mod middleware;
 mod policy;

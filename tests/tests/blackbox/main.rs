@@ -16,6 +16,7 @@ mod distribution_interop;
 mod errors;
 mod garbage_collect;
 mod http;
+mod identities;
 mod lambda;
 mod login;
 mod management;
