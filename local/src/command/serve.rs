@@ -107,6 +107,7 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
         Routes::Tokens if api.issuer.is_none() => bail!("tokenserver.enabled is not set"),
         Routes::Tokens => (router::tokens(&api, &http.prefix, headers), None),
     };
+    let routes = roadstead_api::with_cors(routes, compose::cors(http)?);
     let network = match http.net {
         Net::Tcp => "tcp",
         Net::Unix => "unix",

@@ -1,8 +1,12 @@
 //! How the registry appears over HTTP.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use roadstead_api::{OriginSecret, Secret, TrustedProxies, UploadOrigin, UrlOptions};
+use roadstead_api::{
+    Cors, CorsOptions, OriginSecret, Secret, TrustedProxies, UploadOrigin, UrlOptions,
+};
 use roadstead_configuration::http::Http;
 
 /// `http.headers`.
@@ -21,6 +25,26 @@ pub fn headers(http: &Http) -> anyhow::Result<HeaderMap> {
         }
     }
     Ok(headers)
+}
+
+/// `http.cors`.
+///
+/// # Errors
+///
+/// It makes no sense, or would let every page act as its visitors.
+pub fn cors(http: &Http) -> anyhow::Result<Option<Cors>> {
+    let Some(cors) = &http.cors else {
+        return Ok(None);
+    };
+    let options = CorsOptions {
+        origins: cors.origins.clone(),
+        methods: cors.methods.clone(),
+        headers: cors.headers.clone(),
+        exposed: cors.expose_headers.clone(),
+        credentials: cors.supports_credentials,
+        max_age: cors.max_age.map(Duration::from_secs),
+    };
+    Cors::new(&options).context("http.cors").map(Some)
 }
 
 /// `http.trustedproxies`.

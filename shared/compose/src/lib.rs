@@ -18,7 +18,7 @@ use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
 
 pub use crate::access::{api_keys, password_file, rules};
-pub use crate::http::{headers, trusted_proxies};
+pub use crate::http::{cors, headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
 pub use crate::metadata::{MetadataStores, metadata_stores};

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::Secret;
-use crate::schema::{BOOL, DURATION, HEADERS, INTEGER, TEXT, TEXTS, choice, nested, section};
+use crate::schema::{
+    ANY, BOOL, COUNT, DURATION, HEADERS, INTEGER, TEXT, TEXTS, choice, nested, section,
+};
 
 section! {
     /// `http`.
@@ -38,6 +40,8 @@ section! {
         tls: Tls = nested(Tls::KEYS);
         /// Headers that are added to each answer.
         headers: BTreeMap<String, Vec<String>> = HEADERS;
+        /// Web pages on other origins.
+        cors: Option<Cors> = nested(Cors::KEYS).strict("origins").differs("Distribution 3 has only `headers`; the keys are those of the registry before it (docker-registry 0.9).");
         /// The debug server.
         debug: Debug = nested(Debug::KEYS).later("the debug server");
         /// HTTP/2 over TLS.
@@ -259,6 +263,36 @@ section! {
     Http2 {
         /// Speaks only HTTP/1.1 over TLS.
         disabled: bool = BOOL.follows("http.tls.certificate");
+    }
+}
+
+section! {
+    /// `http.cors`.
+    Cors {
+        /// The origins of the pages, as in `https://ui.example.com`; `*` is every page, and then `supports_credentials` must be off.
+        origins: Vec<String> = TEXTS;
+        /// The methods that they may use.
+        methods: Vec<String> = TEXTS.default("[GET, HEAD, POST, PUT, PATCH, DELETE]");
+        /// The headers that they may send.
+        headers: Vec<String> = TEXTS.default("[Accept, Authorization, Content-Type, Range]");
+        /// The headers that they may read.
+        expose_headers: Vec<String> = TEXTS.default("[Docker-Content-Digest, Link, Location, OCI-Filters-Applied, OCI-Subject, OCI-Tag, WWW-Authenticate]");
+        /// Whether browsers may add what they remember of a user, such as a password that they have asked for.
+        supports_credentials: bool = BOOL;
+        /// How many seconds browsers may remember the answer to a preflight request.
+        max_age: Option<u64> = COUNT;
+    }
+    also {
+        /// Whether `*` is the answer when every origin is let in.
+        send_wildcard = BOOL.removed("`*` is always the answer then; remove the key");
+        /// Whether those who name no origin get the headers as well.
+        always_send = BOOL.removed("they say nothing without an origin; remove the key");
+        /// Whether preflight requests are answered.
+        automatic_options = BOOL.removed("they always are; remove the key");
+        /// Whether `Vary` names `Origin`.
+        vary_header = BOOL.removed("it does where origins are named; remove the key");
+        /// The paths that pages may ask for.
+        resources = ANY.removed("they may ask for all that they may see; remove the key");
     }
 }
 

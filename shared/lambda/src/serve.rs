@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use axum::Router;
 use axum::middleware::from_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent};
-use roadstead_api::{Api, RequestId, TrustedProxies, edge, guarded};
+use roadstead_api::{Api, RequestId, TrustedProxies, edge, guarded, with_cors};
 use roadstead_compose as compose;
 use roadstead_configuration::Configuration;
 use tower::ServiceExt;
@@ -49,11 +49,12 @@ fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::R
     let api = compose::api(configuration, registry)?;
     let secret = api.origin_secret.clone();
     let routes = routes(api).layer(from_fn(limit));
-    Ok(edge(
+    let routes = edge(
         guarded(routes, secret),
         &http.prefix,
         compose::headers(http)?,
-    ))
+    );
+    Ok(with_cors(routes, compose::cors(http)?))
 }
 
 struct Service {

@@ -10,6 +10,7 @@ mod authentication;
 mod bodies;
 mod clients;
 mod commands;
+mod cors;
 mod crash;
 mod discovery;
 mod distribution_interop;
