@@ -39,3 +39,7 @@ image:
 # Serve a directory on port 5000, for trying things out
 serve config="registry.yml":
     cargo run -p roadstead -- serve {{config}}
+
+# Serve the whole registry as a function on port 9000, with S3 and DynamoDB emulated, for trying things out
+watch port="9000":
+    tests/emulators/watch.py {{port}}

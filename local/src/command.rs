@@ -41,14 +41,14 @@ enum Command {
     Uploads(ConfigurationPath),
     /// Delete what no manifest references; safe while the registry is running.
     GarbageCollect(garbage_collect::Arguments),
-    /// Look after the store of metadata.
-    #[command(subcommand)]
-    Metadata(metadata::Command),
     /// Serve tokens only: for registries elsewhere, by the tokenserver of the configuration.
     TokenServer(ConfigurationPath),
     /// Look at access rules.
     #[command(subcommand)]
     Access(access::Command),
+    /// Look after the store of metadata.
+    #[command(subcommand)]
+    Metadata(metadata::Command),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -72,9 +72,9 @@ impl CommandLine {
             Command::Serve(configuration) => serve::run(&configuration),
             Command::Uploads(configuration) => serve::run_uploads(&configuration),
             Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
-            Command::Metadata(command) => metadata::run(&command),
             Command::TokenServer(configuration) => serve::run_token_server(&configuration),
             Command::Access(command) => access::run(command),
+            Command::Metadata(command) => metadata::run(&command),
             Command::Config(command) => config::run(command),
         }
     }

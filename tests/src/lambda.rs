@@ -23,6 +23,32 @@ use server::{Exchange, Incoming};
 
 pub use front::{Front, event};
 
+/// Chooses what stands between the tests and the registry: `lambda`, or a socket without it.
+pub const FRONT: &str = "ROADSTEAD_FRONT";
+
+/// Whether functions are under test instead of the server.
+///
+/// # Panics
+/// When the environment names a front that there is not.
+#[must_use]
+pub fn is_front() -> bool {
+    match std::env::var(FRONT).as_deref() {
+        Err(_) | Ok("socket") => false,
+        Ok("lambda") => true,
+        Ok(other) => panic!("{FRONT}={other}: there are socket and lambda"),
+    }
+}
+
+/// Leaves a test that only makes sense with a socket of the registry's own, having said why.
+#[macro_export]
+macro_rules! only_by_socket {
+    ($reason:expr) => {
+        if $crate::lambda::is_front() {
+            $crate::skip!("not over functions: {}", $reason);
+        }
+    };
+}
+
 /// How many instances of a function there are at most.
 const INSTANCES: usize = 8;
 
@@ -121,6 +147,13 @@ impl Function {
                 .wait(instances)
                 .expect("no thread panics here");
         }
+    }
+
+    /// What the instances that wait for an event have logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let instances = self.instances.lock().expect("no thread panics here");
+        instances.idle.iter().map(Instance::said).collect()
     }
 
     /// Starts an instance without an event, and gives the time until it asked for one.

@@ -13,7 +13,7 @@ use crate::client::{Address, Connection, Request, Response};
 use crate::digest::sha256;
 use crate::image::Image;
 use crate::store::Store;
-use crate::{tool, wait, yaml};
+use crate::{lambda, tool, wait, yaml};
 
 /// The `http.secret` of every registry here, so that one can finish what another began.
 pub const SECRET: &str = "a secret that all registries of a test share";
@@ -23,6 +23,8 @@ pub const SECRET: &str = "a secret that all registries of a test share";
 pub enum Implementation {
     /// The one under test.
     Roadstead,
+    /// The one under test as a Lambda function, behind an emulated Function URL.
+    Lambda,
     /// Debian's package `docker-registry`, CNCF Distribution 2.8.
     Debian,
 }
@@ -36,20 +38,20 @@ impl Implementation {
     pub fn program(self) -> Option<PathBuf> {
         match self {
             Self::Roadstead => Some(roadstead()),
+            Self::Lambda => Some(built("roadstead-on-lambda")),
             Self::Debian => tool::find("docker-registry"),
         }
     }
 }
 
-/// The binary under test: `ROADSTEAD_BIN`, or what cargo built beside the tests.
+/// The binary under test: `ROADSTEAD_BIN`, or what cargo built beside the tests; with
+/// `ROADSTEAD_FRONT=lambda` the functions in its stead.
 fn roadstead() -> PathBuf {
     let program = std::env::var_os("ROADSTEAD_BIN")
         .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            // target/debug/deps/blackbox-<hash> -> target/debug/roadstead
-            let test = std::env::current_exe().expect("the path of the running test");
-            let profile = test.ancestors().nth(2).expect("cargo's target directory");
-            profile.join("roadstead")
+        .unwrap_or_else(|| match lambda::is_front() {
+            true => built("roadstead-on-lambda"),
+            false => built("roadstead"),
         });
     assert!(
         program.is_file(),
@@ -57,6 +59,13 @@ fn roadstead() -> PathBuf {
         program.display()
     );
     program
+}
+
+/// What cargo built beside the tests: target/debug/deps/blackbox-<hash> -> target/debug/<name>
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the running test");
+    let profile = test.ancestors().nth(2).expect("cargo's target directory");
+    profile.join(name)
 }
 
 /// What a registry is started with, when the defaults do not do.

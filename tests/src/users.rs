@@ -6,8 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::Request;
-use crate::registry::Store;
+use crate::{Request, Store};
 
 /// Somebody's name and password, with the hash that is in the password file: bcrypt at its lowest cost.
 #[derive(Clone, Copy, Debug)]

@@ -23,21 +23,20 @@ pub use origin::origin_router;
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
     match api.upload_origin {
-        None => routes(api),
-        Some(_) => routes(api.clone()).merge(origin_router(api)),
+        None => authorized(routes(), api),
+        Some(_) => authorized(routes(), api.clone()).merge(origin_router(api)),
     }
 }
 
-fn routes(api: Api) -> Router {
+fn routes() -> Router<Api> {
     let one = get(status)
         .post(begin::begin)
         .patch(chunk::chunk)
         .put(finish::finish)
         .delete(cancel);
-    let routes = Router::new()
+    Router::new()
         .route("/v2/{name}/blobs/uploads/", post(begin::begin))
-        .route("/v2/{name}/blobs/uploads/{id}", one);
-    authorized(routes, api)
+        .route("/v2/{name}/blobs/uploads/{id}", one)
 }
 
 /// end-13: how far the upload is, also for a client that lost its last `Location`.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use axum::Router;
 use roadstead_compose as compose;
 use roadstead_configuration::http::{Http, MinimumTls, Net};
@@ -28,6 +28,10 @@ pub(super) fn run_uploads(configuration: &ConfigurationPath) -> ExitCode {
     ended(start(configuration, Routes::Uploads))
 }
 
+pub(super) fn run_token_server(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start(configuration, Routes::Tokens))
+}
+
 /// What is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Routes {
@@ -35,6 +39,8 @@ enum Routes {
     All,
     /// Uploads that were begun elsewhere.
     Uploads,
+    /// Tokens.
+    Tokens,
 }
 
 fn start(configuration: &ConfigurationPath, routes: Routes) -> Result<ExitCode, Failure> {
@@ -89,37 +95,23 @@ fn announce(loaded: &Loaded) {
     }
 }
 
-pub(super) fn run_token_server(configuration: &ConfigurationPath) -> ExitCode {
-    ended(start_token_server(configuration))
-}
-
-fn start_token_server(configuration: &ConfigurationPath) -> Result<ExitCode, Failure> {
-    let loaded = configuration.load()?;
-    log(&loaded.configuration)?;
-    announce(&loaded);
-    let runtime = runtime().map_err(anyhow::Error::from)?;
-    Ok(runtime.block_on(serve_tokens(&loaded.configuration))?)
-}
-
-/// The token server alone; of the registry, only its configuration is looked at.
-async fn serve_tokens(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
-    let api = compose::api(configuration, compose::registry(configuration)?)?;
-    if api.issuer.is_none() {
-        anyhow::bail!("tokenserver.enabled is not set");
-    }
-    let routes = router::tokens(&api, &http.prefix, compose::headers(http)?);
-    let shutdown = shutdown::requested()?;
-    let (listener, tls) = listen(http).await?;
-    serve_until(listener, tls, routes, configuration, shutdown).await
-}
-
-/// What to listen on, and how to speak there.
-async fn listen(http: &Http) -> anyhow::Result<(Listener, Option<Tls>)> {
+    let registry = compose::registry(configuration)?;
+    let api = compose::api(configuration, registry.clone())?;
+    let headers = compose::headers(http)?;
+    let purges = &configuration.storage.maintenance.uploadpurging;
+    let (routes, purging) = match routes {
+        Routes::All => (router::router(&api, &http.prefix, headers), Some(registry)),
+        Routes::Uploads => (router::uploads(&api, &http.prefix, headers), Some(registry)),
+        Routes::Tokens if api.issuer.is_none() => bail!("tokenserver.enabled is not set"),
+        Routes::Tokens => (router::tokens(&api, &http.prefix, headers), None),
+    };
     let network = match http.net {
         Net::Tcp => "tcp",
         Net::Unix => "unix",
     };
+    let shutdown = shutdown::requested()?;
     // Before TLS: an ACME server may ask as soon as that begins.
     let listener = Listener::open(network, &http.addr).await?;
     let tls = tls(http).await?;
@@ -127,23 +119,11 @@ async fn listen(http: &Http) -> anyhow::Result<(Listener, Option<Tls>)> {
         Some(_) => tracing::info!("listening on {listener}, tls"),
         None => tracing::info!("listening on {listener}"),
     }
-    Ok((listener, tls))
-}
-
-async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
-    let http = &configuration.http;
-    let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry.clone())?;
-    let headers = compose::headers(http)?;
-    let routes = match routes {
-        Routes::All => router::router(&api, &http.prefix, headers),
-        Routes::Uploads => router::uploads(&api, &http.prefix, headers),
-    };
-    let shutdown = shutdown::requested()?;
-    let (listener, tls) = listen(http).await?;
-    let purging = purge::spawn(registry, &configuration.storage.maintenance.uploadpurging);
+    let purging = purging.map(|registry| purge::spawn(registry, purges));
     let signal = serve_until(listener, tls, routes, configuration, shutdown).await?;
-    purging.abort();
+    if let Some(purging) = purging {
+        purging.abort();
+    }
     Ok(signal)
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -44,6 +44,11 @@ pub(crate) struct Asked;
 pub fn authorized(routes: Router<Api>, api: Api) -> Router {
     let layer = from_fn_with_state(api.clone(), authorize);
     routes.layer(layer).with_state(api)
+}
+
+/// `routes` for which nobody is asked: what their requests bring along is the permission itself.
+pub fn open_to_all<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes.layer(map_response(async |response: Response| asked(response)))
 }
 
 async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Response {

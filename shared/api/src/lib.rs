@@ -23,7 +23,7 @@ mod upload_origin;
 mod upload_state;
 mod urls;
 
-pub use authorize::{Caller, User, authorized, refused};
+pub use authorize::{Caller, User, authorized, open_to_all, refused};
 pub use client::{Client, TrustedProxies};
 pub use connection::{Connection, Peer, RequestId};
 pub use detached::detached;

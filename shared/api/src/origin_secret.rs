@@ -88,7 +88,7 @@ mod tests {
                 assert!(!headers.contains_key(ORIGIN_SECRET));
             }),
         );
-        let routes = guarded(routes, secret.map(OriginSecret::new));
+        let routes = guarded(crate::open_to_all(routes), secret.map(OriginSecret::new));
         let mut request = http::Request::get(path);
         for sent in sent {
             request = request.header(ORIGIN_SECRET, *sent);

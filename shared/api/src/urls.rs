@@ -107,7 +107,10 @@ impl FromRequestParts<Api> for Urls {
         };
         let relative = told.is_none() && options.host.is_none() && options.relative;
         Ok(Self {
-            origin: (!relative).then(|| absolute.clone()).unwrap_or_default(),
+            origin: match relative {
+                true => String::new(),
+                false => absolute.clone(),
+            },
             prefix: options.prefix.clone(),
             absolute,
         })

@@ -204,29 +204,21 @@ impl Issuer {
 impl Scope {
     /// As much of the scope as is allowed; `None` for nothing.
     fn granted(&self, allowed: impl Fn(&Access) -> bool) -> Option<ResourceActions> {
-        let mut actions: Vec<String> = Vec::new();
-        let mut add = |action: &str| {
-            if !actions.iter().any(|known| known == action) {
-                actions.push(action.to_owned());
+        let asked = |action: &str| self.actions.iter().any(|wanted| wanted == action);
+        let actions: Vec<String> = match (self.kind.as_str(), self.name.parse::<RepositoryName>()) {
+            ("repository", Ok(name)) => [Action::Pull, Action::Push, Action::Delete]
+                .into_iter()
+                .filter(|action| asked("*") || asked(action.as_str()))
+                .filter(|action| allowed(&Access::Repository(name.clone(), *action)))
+                .map(|action| action.as_str().to_owned())
+                .collect(),
+            ("registry", _)
+                if self.name == "catalog" && asked("*") && allowed(&Access::Catalog) =>
+            {
+                vec!["*".to_owned()]
             }
+            _ => Vec::new(),
         };
-        match (self.kind.as_str(), self.name.parse::<RepositoryName>()) {
-            ("repository", Ok(name)) => {
-                for action in [Action::Pull, Action::Push, Action::Delete] {
-                    let wanted = |wanted: &String| wanted == "*" || wanted == action.as_str();
-                    let access = Access::Repository(name.clone(), action);
-                    if self.actions.iter().any(wanted) && allowed(&access) {
-                        add(action.as_str());
-                    }
-                }
-            }
-            ("registry", _) if self.name == "catalog" => {
-                if self.actions.iter().any(|action| action == "*") && allowed(&Access::Catalog) {
-                    add("*");
-                }
-            }
-            _ => {}
-        }
         (!actions.is_empty()).then(|| ResourceActions {
             kind: self.kind.clone(),
             name: self.name.clone(),

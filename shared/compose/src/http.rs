@@ -59,8 +59,8 @@ pub(crate) fn upload_origin(http: &Http) -> Option<UploadOrigin> {
 }
 
 pub(crate) fn origin_secret(http: &Http) -> Option<OriginSecret> {
-    let secret = http.originsecret.as_ref()?;
-    Some(OriginSecret::new(secret.expose()))
+    let secret = http.originsecret.as_ref()?.expose();
+    (!secret.is_empty()).then(|| OriginSecret::new(secret))
 }
 
 pub(crate) fn secret(http: &Http) -> Secret {

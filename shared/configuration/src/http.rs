@@ -24,7 +24,7 @@ section! {
         /// Gives clients URLs without scheme and host.
         relativeurls: bool = BOOL;
         /// What requests must bring in `X-Origin-Secret`, for a registry behind a proxy that adds it.
-        originsecret: Option<Secret> = TEXT.secret().check(not_empty)
+        originsecret: Option<Secret> = TEXT.secret()
             .differs("Roadstead's own.");
         /// Where the bytes of uploads go: `/` for `/_uploads/` on the same host, which a proxy sends to `roadstead uploads`, or the URL of that server. Unset: to the registry itself.
         uploadorigin: Option<String> = TEXT.check(upload_origin)
@@ -73,13 +73,6 @@ fn network(text: &str) -> Result<(), String> {
     is_network.then_some(()).ok_or_else(|| {
         format!("{text:?} is neither an address, nor a network as in 10.0.0.0/8, nor \"private\" nor \"unix\"")
     })
-}
-
-fn not_empty(secret: &str) -> Result<(), String> {
-    match secret {
-        "" => Err("must not be empty".to_owned()),
-        _ => Ok(()),
-    }
 }
 
 fn upload_origin(origin: &str) -> Result<(), String> {

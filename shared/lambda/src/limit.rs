@@ -70,7 +70,9 @@ mod tests {
             .layer(axum::extract::DefaultBodyLimit::disable())
             .layer(axum::middleware::from_fn(limit));
         let request = request.body(Body::from(body)).unwrap();
-        let answer = edge(routes, "/", Default::default()).oneshot(request).await;
+        let answer = edge(roadstead_api::open_to_all(routes), "/", Default::default())
+            .oneshot(request)
+            .await;
         let (parts, body) = answer.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (parts.status, body.to_vec())

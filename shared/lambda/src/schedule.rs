@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
-use lambda_http::lambda_runtime::{self, Diagnostic, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use roadstead_compose as compose;
 use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
@@ -44,19 +44,10 @@ where
                     configuration: Arc::clone(&configuration),
                     deadline: SystemTime::UNIX_EPOCH + deadline,
                 };
-                async move { work(invocation).await.map_err(diagnostic) }
+                async move { work(invocation).await.map_err(start::diagnostic) }
             });
             let ended = lambda_runtime::run(handler).await;
             ended.map_err(|error| anyhow!(error))
         })
     })
-}
-
-fn diagnostic(error: anyhow::Error) -> Diagnostic {
-    let error_message = format!("{error:#}");
-    tracing::error!(error = %error_message, "the invocation failed");
-    Diagnostic {
-        error_type: "Maintenance".to_owned(),
-        error_message,
-    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
+use lambda_runtime::Diagnostic;
 use roadstead_configuration::{Configuration, Loaded, Source, configuration_path, from_process};
 
 use crate::logs;
@@ -22,6 +23,16 @@ where
             failed(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What Lambda is told of an invocation that failed.
+pub(crate) fn diagnostic(error: anyhow::Error) -> Diagnostic {
+    let error_message = format!("{error:#}");
+    tracing::error!(error = %error_message, "the invocation failed");
+    Diagnostic {
+        error_type: "Roadstead".to_owned(),
+        error_message,
     }
 }
 

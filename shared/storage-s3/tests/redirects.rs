@@ -40,8 +40,7 @@ fn curl(arguments: &[&str]) -> (u16, String, String) {
 macro_rules! stored {
     () => {{
         if Command::new("curl").arg("--version").output().is_err() {
-            support::skipped("curl is not installed");
-            return;
+            roadstead_tests::skip!("curl is not installed");
         }
         let Some(folder) = Folder::new().await else {
             return;

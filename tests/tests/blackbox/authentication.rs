@@ -335,3 +335,33 @@ fn scopes_come_in_a_stable_order() {
         .send();
     let _ = passed.expect(200);
 }
+
+/// Behind a proxy that says that its client came by plain HTTP from elsewhere.
+#[test]
+fn passwords_are_refused_over_plain_http_unless_told_so() {
+    for (plainhttp, expected) in [(false, 403), (true, 200)] {
+        for tokenserver in [json!({}), json!({ "enabled": true })] {
+            let store = Store::new();
+            let mut auth = users::htpasswd(&store);
+            auth["htpasswd"]["plainhttp"] = json!(plainhttp);
+            let config = json!({ "auth": auth, "tokenserver": tokenserver.clone() });
+            let setup = Setup::new(Implementation::Roadstead).store(&store);
+            let registry = setup.config(config).start();
+            let ask = |target: &str, proto: &str, address: &str| {
+                let request = registry
+                    .request("GET", target)
+                    .header("X-Forwarded-For", address);
+                let request = request.header("X-Forwarded-Proto", proto);
+                request.header("Authorization", ANN.basic()).send()
+            };
+            let exposed = ask("/v2/", "http", "203.0.113.9").expect(expected);
+            assert_eq!(exposed.header("www-authenticate"), None);
+            let _ = ask("/v2/", "https", "203.0.113.9").expect(200);
+            let _ = ask("/v2/", "http", "127.0.0.1").expect(200);
+            if tokenserver["enabled"] == true {
+                let _ = ask("/auth/token", "http", "203.0.113.9").expect(expected);
+                let _ = ask("/auth/token", "https", "203.0.113.9").expect(200);
+            }
+        }
+    }
+}

@@ -85,6 +85,7 @@ fn a_mistake_in_the_configuration_ends_the_start_and_is_named() {
 
 #[test]
 fn a_file_that_is_no_yaml_ends_the_start() {
+    roadstead_tests::only_by_socket!("the test looks at the words of the server");
     let setup = setup();
     let path = setup.write_config(&free_address());
     for text in ["", "version: [", "just text", "- a\n- list\n"] {
@@ -130,6 +131,7 @@ fn a_variable_may_name_the_configuration() {
 
 #[test]
 fn the_configuration_that_debian_ships_is_served() {
+    roadstead_tests::only_by_socket!("its address is not written as the front reads it");
     only_over!(Filesystem: "it looks at the files");
     let debians = "/etc/docker/registry/config.yml";
     let Ok(text) = std::fs::read_to_string(debians) else {

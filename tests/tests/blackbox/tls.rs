@@ -13,6 +13,7 @@ use kit::{Secure, curl, s_client};
 
 #[test]
 fn http_2_is_agreed_on_unless_it_is_disabled() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let curl = require!("curl");
     for (disabled, expected) in [(false, "2 200"), (true, "1.1 200")] {
         let registry = Secure::start(json!({"http": {"http2": {"disabled": disabled}}}));
@@ -31,6 +32,7 @@ fn http_2_is_agreed_on_unless_it_is_disabled() {
 
 #[test]
 fn blobs_come_whole_over_either_protocol() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("curl");
     let registry = Secure::start(json!({}));
     let path = format!("/v2/app/blobs/{}", registry.blob);
@@ -45,6 +47,7 @@ fn blobs_come_whole_over_either_protocol() {
 
 #[test]
 fn links_are_https() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("curl");
     let registry = Secure::start(json!({}));
     let arguments = ["--request", "POST", "--data", "", "--dump-header", "-"];
@@ -61,6 +64,7 @@ fn links_are_https() {
 
 #[test]
 fn plain_http_is_answered_as_go_answers_it() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("curl");
     let registry = Secure::start(json!({}));
     for method in ["GET", "PUT", "DELETE", "POST"] {
@@ -76,6 +80,7 @@ fn plain_http_is_answered_as_go_answers_it() {
 
 #[test]
 fn versions_and_suites_are_those_of_the_configuration() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("openssl");
     let one_12 = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384";
     for (tls, arguments, expected) in [
@@ -133,6 +138,7 @@ fn versions_and_suites_are_those_of_the_configuration() {
 
 #[test]
 fn a_bundle_brings_its_intermediates() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("curl");
     let root = Authority::new("root");
     let intermediate = root.intermediate("intermediate");
@@ -147,6 +153,7 @@ fn a_bundle_brings_its_intermediates() {
 
 #[test]
 fn every_form_of_a_key_is_read() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let (curl, openssl) = (require!("curl"), require!("openssl"));
     let authority = Authority::new("root");
     for (pair, form, title) in [

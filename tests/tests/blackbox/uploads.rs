@@ -630,6 +630,7 @@ fn a_form_does_not_swallow_the_content() {
 
 #[test]
 fn an_old_upload_is_purged_and_a_young_one_is_not() {
+    roadstead_tests::only_by_socket!("functions purge by schedule: see the module lambda");
     only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let old = registry.append(&registry.begin_upload("app"), b"old");
@@ -656,6 +657,7 @@ fn an_old_upload_is_purged_and_a_young_one_is_not() {
 
 #[test]
 fn a_refusal_arrives_although_the_client_is_still_sending() {
+    roadstead_tests::only_by_socket!("a gateway takes the whole body first");
     let registry = Registry::start();
     let body = vec![7; 32 * 1024 * 1024];
     for _ in 0..5 {

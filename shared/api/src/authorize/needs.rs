@@ -12,7 +12,7 @@ use crate::state::Api;
 
 /// What a request needs.
 pub(super) enum Needs {
-    /// Nothing: the answer is the same for everybody, or the path itself is a permission.
+    /// Nothing: the answer is the same for everybody, or depends on a password in it.
     Nothing,
     /// Permission for all that is wanted; for nothing, that its maker is somebody.
     Permission {
@@ -38,7 +38,6 @@ pub(super) async fn needs(path: &str, parts: &mut Parts, api: &Api) -> Result<Ne
         "/" | "/v2" | "/auth/token" | "/auth/keys" => Ok(Needs::Nothing),
         "/v2/" => Ok(permission(Vec::new())),
         "/v2/_catalog" => Ok(permission(vec![Access::Catalog])),
-        path if path.starts_with("/_uploads/") => Ok(Needs::Nothing),
         path if path.starts_with("/v2/{name}/") => repository(parts, api).await,
         _ => Ok(Needs::Unknown),
     }

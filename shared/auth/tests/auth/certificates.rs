@@ -185,9 +185,7 @@ fn the_key_of_a_root_has_the_names_of_both_versions() {
     let trusted = trusted(&[root.as_ref()]);
     let spki = root.key().subject_public_key_info();
     let libtrust = libtrust(&spki);
-    let (_, info) = x509_parser::prelude::FromDer::from_der(&spki[..])
-        .map(|(rest, info)| (rest, info))
-        .unwrap();
+    let (_, info) = x509_parser::prelude::FromDer::from_der(&spki[..]).unwrap();
     let jwk: Jwk = roadstead_auth::PublicKey::from_spki(&info).unwrap().jwk();
     let members = format!(
         r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,

@@ -60,7 +60,7 @@ fn a_signature_of_zeros_counts_for_nothing_on_any_curve() {
 fn a_public_key_is_never_a_secret() {
     let key = Key::of(Algorithm::Rs256);
     let jwk = key.jwk("k");
-    let trusted = trusted(&[jwk.clone()]);
+    let trusted = trusted(std::slice::from_ref(&jwk));
     let modulus = BASE64.decode(jwk["n"].as_str().unwrap()).unwrap();
     let pem = format!(
         "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",

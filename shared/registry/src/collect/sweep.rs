@@ -8,7 +8,7 @@ use roadstead_oci::{Digest, Manifest, Reference, RepositoryName};
 use roadstead_storage::{DriverExt, Key};
 
 use super::mark::{EligibleManifest, Marks, Needed, look_again, repositories, tags};
-use super::{Finding, Summary};
+use super::{Finding, GoOn, Summary};
 use crate::Error;
 use crate::registry::Registry;
 
@@ -23,15 +23,17 @@ const NO_REPOSITORY: &str = "there are blobs but no repository: nothing is delet
 const PAGE: usize = 1000;
 
 /// Deletes manifests and links, repository by repository, then, after another look at all of
-/// them, bytes.
+/// them, bytes; nothing is returned when the time was up before the end. Done again with the same
+/// marks, it goes on.
 pub(super) async fn sweep(
     registry: &Registry,
-    mut marks: Marks,
+    marks: &mut Marks,
     dry_run: bool,
     cutoff: SystemTime,
+    go_on: GoOn<'_>,
     report: &mut (dyn FnMut(Finding) + Send),
-) -> Result<Summary, Error> {
-    let unmarked = unmarked_blobs(registry, &marks, cutoff).await?;
+) -> Result<Option<Summary>, Error> {
+    let unmarked = unmarked_blobs(registry, marks, cutoff).await?;
     if marks.seen.is_empty() && !unmarked.is_empty() {
         return Err(Error::Unavailable(NO_REPOSITORY.into()));
     }
@@ -42,24 +44,31 @@ pub(super) async fn sweep(
         manifests: marks.manifests.len(),
     };
     if !dry_run {
-        for repository in affected(&marks) {
-            sweep_repository(registry, &mut marks, &repository, cutoff).await?;
+        for repository in affected(marks) {
+            sweep_repository(registry, marks, &repository, cutoff).await?;
+            marks.is_swept(&repository);
+            if !go_on() {
+                return Ok(None);
+            }
         }
         for repository in repositories(registry).await? {
-            look_again(registry, &mut marks, &repository, cutoff).await?;
+            look_again(registry, marks, &repository, cutoff).await?;
         }
     }
     report(Finding::Marked(summary));
     for digest in unmarked {
         report(Finding::BlobEligible(digest.clone()));
         if !dry_run {
-            sweep_blob(registry, &marks, &digest, cutoff, report).await?;
+            sweep_blob(registry, marks, &digest, cutoff, report).await?;
+            if !go_on() {
+                return Ok(None);
+            }
         }
     }
     for (repository, digest) in links {
         report(Finding::LinkEligible(repository, digest));
     }
-    Ok(summary)
+    Ok(Some(summary))
 }
 
 /// The repositories that lose something.

@@ -10,4 +10,5 @@ mod middleware;
 mod model;
 mod purge;
 mod races;
+mod resume;
 mod uploads;

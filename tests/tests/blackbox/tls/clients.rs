@@ -10,6 +10,7 @@ use super::kit::{Prepared, Secure};
 
 #[test]
 fn clients_certificates_are_asked_for_as_configured() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("curl");
     let (ours, others) = (Authority::new("ours"), Authority::new("others"));
     let verify = Some("require-and-verify-client-cert");
@@ -66,6 +67,7 @@ fn clients_certificates_are_asked_for_as_configured() {
 
 #[test]
 fn handshakes_that_stall_hold_nothing_up() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("curl");
     let registry = Secure::start(json!({}));
     // One stalls at once, one within a record, one after a whole one that means nothing yet.
@@ -98,6 +100,7 @@ fn handshakes_that_stall_hold_nothing_up() {
 
 #[test]
 fn skopeo_and_podman_push_and_pull_with_the_authority() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let skopeo = require!("skopeo");
     let registry = Secure::start(json!({}));
     let image = Image::seeded(7);

@@ -20,6 +20,7 @@ fn until_served(openssl: &Path, registry: &Secure, pair: &Pair) {
 
 #[test]
 fn no_pull_fails_while_certificates_are_renewed() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let (program, openssl) = (require!("curl"), require!("openssl"));
     let authority = Authority::new("root");
     let registry = Secure::start_with(&authority);
@@ -59,6 +60,7 @@ fn no_pull_fails_while_certificates_are_renewed() {
 
 #[test]
 fn a_broken_renewal_keeps_the_old_certificate_and_says_so() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let (program, openssl) = (require!("curl"), require!("openssl"));
     let authority = Authority::new("root");
     let first = authority.server();
@@ -105,6 +107,7 @@ fn a_broken_renewal_keeps_the_old_certificate_and_says_so() {
 
 #[test]
 fn symlinks_that_are_swapped_are_followed() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let openssl = require!("openssl");
     let authority = Authority::new("root");
     let pairs: Vec<_> = (0..3).map(|_| authority.server()).collect();
@@ -136,6 +139,7 @@ fn symlinks_that_are_swapped_are_followed() {
 
 #[test]
 fn the_live_folder_of_certbot_is_followed() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let openssl = require!("openssl");
     let authority = Authority::new("root");
     let intermediate = authority.intermediate("intermediate");
@@ -186,6 +190,7 @@ fn the_live_folder_of_certbot_is_followed() {
 
 #[test]
 fn clients_authorities_are_read_again() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let program = require!("curl");
     let authority = Authority::new("root");
     let (first, second) = (Authority::new("first"), Authority::new("second"));

@@ -19,6 +19,7 @@ fn refusal(prepared: &Prepared, tls: Value) -> String {
 
 #[test]
 fn a_refusal_names_the_file_and_what_is_wrong_with_it() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let prepared = prepared();
     let scratch = prepared.store.scratch();
     let other = Authority::new("other").server();
@@ -110,6 +111,7 @@ fn a_refusal_names_the_file_and_what_is_wrong_with_it() {
 
 #[test]
 fn an_encrypted_key_is_recognised() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let openssl = require!("openssl");
     let prepared = prepared();
     let encrypted = prepared.store.scratch().join("encrypted.key");
@@ -131,6 +133,7 @@ fn an_encrypted_key_is_recognised() {
 
 #[test]
 fn what_cannot_be_had_is_named_by_a_warning() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let suites = ["TLS_RSA_WITH_3DES_EDE_CBC_SHA", "TLS_AES_128_GCM_SHA256"];
     let tls = json!({"ciphersuites": suites, "minimumtls": "tls1.1"});
     let registry = prepared().start(json!({"http": {"tls": tls}}));
