@@ -289,10 +289,15 @@ def manifest_push(bench):
             numbered = [next(numbers) for _ in range(count)]
             with Connection(server.port) as connection:
 
+                def push(number):
+                    manifest = clients.image_manifest(*images[server], str(number))
+                    return connection.manifest_push("bench/small", f"t{number}", manifest)
+
+                requests = [push(number) for number in numbered]
+
                 def push_all():
-                    for number in numbered:
-                        manifest = clients.image_manifest(*images[server], str(number))
-                        connection.push_manifest("bench/small", f"t{number}", manifest)
+                    for request in requests:
+                        connection.pushed(request)
 
                 os.sync()
                 before = server.cpu()

@@ -67,6 +67,7 @@ pub struct Setup {
     overrides: Value,
     environment: Vec<(String, String)>,
     launcher: Vec<String>,
+    subcommand: &'static str,
     unix: bool,
 }
 
@@ -81,6 +82,7 @@ impl Setup {
             overrides: json!({}),
             environment,
             launcher,
+            subcommand: "serve",
             unix: false,
         }
     }
@@ -96,6 +98,13 @@ impl Setup {
     #[must_use]
     pub fn config(mut self, overrides: Value) -> Self {
         yaml_merge_keeping_null(&mut self.overrides, overrides);
+        self
+    }
+
+    /// Run this command instead of `serve`.
+    #[must_use]
+    pub fn subcommand(mut self, subcommand: &'static str) -> Self {
+        self.subcommand = subcommand;
         self
     }
 
@@ -216,7 +225,8 @@ impl Setup {
             .launcher
             .iter_mut()
             .for_each(|word| *word = word.replace("{address}", &address.host()));
-        let mut command = resolved.command(&["serve", config.to_str().expect("a path of text")]);
+        let mut command =
+            resolved.command(&[self.subcommand, config.to_str().expect("a path of text")]);
         let (stdout, stderr) = (
             config.with_extension("stdout"),
             config.with_extension("stderr"),

@@ -5,6 +5,8 @@ mod chunk;
 mod content_range;
 mod finish;
 mod location;
+mod origin;
+mod rest;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,21 +14,30 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
 use roadstead_api::extract::{Name, Query, UploadId};
-use roadstead_api::{Api, Error, UploadState, Urls, detached};
+use roadstead_api::{Api, Error, UploadState, Urls, authorized, detached};
 
 use crate::location::Progress;
 
+pub use origin::origin_router;
+
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
+    match api.upload_origin {
+        None => routes(api),
+        Some(_) => routes(api.clone()).merge(origin_router(api)),
+    }
+}
+
+fn routes(api: Api) -> Router {
     let one = get(status)
         .post(begin::begin)
         .patch(chunk::chunk)
         .put(finish::finish)
         .delete(cancel);
-    Router::new()
+    let routes = Router::new()
         .route("/v2/{name}/blobs/uploads/", post(begin::begin))
-        .route("/v2/{name}/blobs/uploads/{id}", one)
-        .with_state(api)
+        .route("/v2/{name}/blobs/uploads/{id}", one);
+    authorized(routes, api)
 }
 
 /// end-13: how far the upload is, also for a client that lost its last `Location`.

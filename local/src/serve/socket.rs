@@ -115,6 +115,20 @@ impl Plain {
         Ok(http2)
     }
 
+    /// The first `length` bytes, or fewer when no more come; they are read again by the next
+    /// reader.
+    pub(crate) async fn peek(&mut self, length: usize) -> io::Result<Bytes> {
+        let mut read = BytesMut::with_capacity(length);
+        while read.len() < length {
+            let rest = length - read.len();
+            if (&mut *self).take(rest as u64).read_buf(&mut read).await? == 0 {
+                break;
+            }
+        }
+        self.peeked = read.freeze();
+        Ok(self.peeked.clone())
+    }
+
     fn poll_write_some(
         &mut self,
         cx: &mut Context<'_>,

@@ -23,8 +23,17 @@ section! {
         secret: Option<Secret> = TEXT.secret();
         /// Gives clients URLs without scheme and host.
         relativeurls: bool = BOOL;
+        /// What requests must bring in `X-Origin-Secret`, for a registry behind a proxy that adds it.
+        originsecret: Option<Secret> = TEXT.secret().check(not_empty)
+            .differs("Roadstead's own.");
+        /// Where the bytes of uploads go: `/` for `/_uploads/` on the same host, which a proxy sends to `roadstead uploads`, or the URL of that server. Unset: to the registry itself.
+        uploadorigin: Option<String> = TEXT.check(upload_origin)
+            .differs("Roadstead's own.");
         /// How long requests may take to finish once the registry is asked to stop.
         draintimeout: Duration = DURATION.default("0s");
+        /// The proxies whose `Forwarded`, `X-Forwarded-*` and `X-Real-IP` count: addresses, networks, `unix` for unix sockets, `private` for these and all private networks.
+        trustedproxies: Vec<String> = TEXTS.default("[private]").check(network)
+            .differs("Roadstead's own; Distribution believes everybody.");
         /// TLS.
         tls: Tls = nested(Tls::KEYS);
         /// Headers that are added to each answer.
@@ -54,6 +63,37 @@ fn prefix(prefix: &str) -> Result<(), String> {
     ))
 }
 
+fn network(text: &str) -> Result<(), String> {
+    let is_network = ["private", "unix"].contains(&text)
+        || text.parse::<ipnet::IpNet>().is_ok()
+        || text.parse::<std::net::IpAddr>().is_ok();
+    is_network.then_some(()).ok_or_else(|| {
+        format!("{text:?} is neither an address, nor a network as in 10.0.0.0/8, nor \"private\" nor \"unix\"")
+    })
+}
+
+fn not_empty(secret: &str) -> Result<(), String> {
+    match secret {
+        "" => Err("must not be empty".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn upload_origin(origin: &str) -> Result<(), String> {
+    let host = origin
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].contains(scheme));
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+    match host {
+        _ if origin == "/" => Ok(()),
+        Some((_, host)) if is_host(host) => Ok(()),
+        _ => Err(
+            "must be \"/\", or a scheme and a host as in \"https://uploads.example.com\""
+                .to_owned(),
+        ),
+    }
+}
+
 /// What to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,28 +107,65 @@ pub enum Net {
 section! {
     /// `http.tls`.
     Tls {
-        /// The file of the server's certificate, in PEM.
-        certificate: Option<String> = TEXT.refused("TLS");
-        /// The file of the certificate's key, in PEM.
-        key: Option<String> = TEXT.refused("TLS");
+        /// The file of the server's certificate and of those between it and its authority, in this order and in PEM.
+        certificate: Option<String> = TEXT.differs("Read again when it changes, as are `key` and `clientcas`; Distribution must be restarted.");
+        /// The file of the certificate's key, in PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase.
+        key: Option<String> = TEXT;
         /// The files of the authorities that clients' certificates may be from.
-        clientcas: Vec<String> = TEXTS.refused("TLS with client certificates");
-        /// What is asked of clients' certificates.
-        clientauth: ClientAuth = choice(&[
+        clientcas: Vec<String> = TEXTS;
+        /// What is asked of clients' certificates. With `clientcas` and without this, `require-and-verify-client-cert`.
+        clientauth: Option<ClientAuth> = choice(&[
             "require-and-verify-client-cert",
             "request-client-cert",
             "require-any-client-cert",
             "verify-client-cert-if-given",
-        ]).default("require-and-verify-client-cert").follows("http.tls.clientcas");
+        ]).differs("Also counts without `clientcas`, and the two that verify refuse to start then; Distribution asks for nothing.");
         /// The oldest version of TLS that is spoken.
         minimumtls: MinimumTls = choice(&["tls1.2", "tls1.3", "tls1.0", "tls1.1"]).default("tls1.2")
             .follows("http.tls.certificate")
             .differs("`tls1.0` and `tls1.1` count as `tls1.2`, with a warning; Distribution 3 does not start.");
         /// The cipher suites that are spoken.
-        ciphersuites: Vec<String> = TEXTS.follows("http.tls.certificate");
+        ciphersuites: Vec<String> = TEXTS.check(suite).follows("http.tls.certificate")
+            .differs("Those with RSA key exchange, CBC, 3DES or RC4 are left out, with a warning; none left refuses to start. The suites of TLS 1.3 are limited as soon as one is named.");
         /// Certificates by ACME.
         letsencrypt: LetsEncrypt = nested(LetsEncrypt::KEYS).refused("TLS with Let's Encrypt");
     }
+}
+
+/// The names that Distribution documents.
+const SUITES: [&str; 25] = [
+    "TLS_RSA_WITH_RC4_128_SHA",
+    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+];
+
+fn suite(name: &str) -> Result<(), String> {
+    let is_known = SUITES.contains(&name);
+    is_known.then_some(()).ok_or_else(|| {
+        format!("{name:?} is no cipher suite that Distribution knows, as TLS_AES_128_GCM_SHA256 is")
+    })
 }
 
 /// What is asked of clients' certificates.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::Error;
 use crate::ingest::{Hashes, TransportError, ingest};
+use crate::middleware::Change;
 use crate::registry::Repository;
 
 /// The uploads of one repository.
@@ -37,6 +38,7 @@ impl<'a> Uploads<'a> {
     pub async fn begin(self) -> Result<UploadSession, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
+        let _permit = self.0.permit(&Change::Upload).await?;
         let session = UploadSession {
             repository: self.0.name.clone(),
             id: Uuid::now_v7().to_string(),
@@ -56,6 +58,7 @@ impl<'a> Uploads<'a> {
     pub async fn open(self, id: &str) -> Result<OpenUpload<'a>, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
+        let _permit = self.0.permit(&Change::Upload).await?;
         let session = self.session(id).await?;
         let key = Key::new(&parts.metadata.upload_location(&session))?;
         let upload = self.hold(&key).await?;

@@ -80,6 +80,27 @@ fn urls_are_built_from_what_the_client_and_its_proxies_say() {
 }
 
 #[test]
+fn a_client_that_is_no_trusted_proxy_forges_no_url() {
+    for proxies in [json!([]), json!(["192.0.2.0/24", "unix"])] {
+        let registry = Registry::with(json!({"http": {"trustedproxies": proxies}}));
+        for headers in [
+            &[
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "evil.example"),
+            ][..],
+            &[("Forwarded", "proto=https;host=evil.example")],
+        ] {
+            let location = location(&registry, headers);
+            let own = format!("http://{}/v2/", registry.host());
+            assert!(
+                location.starts_with(&own),
+                "{proxies} {headers:?}: {location}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_header_that_makes_no_sense_breaks_no_url() {
     let registry = Registry::start();
     for headers in [

@@ -6,6 +6,7 @@ mod drivers;
 mod faults;
 mod garbage;
 mod kit;
+mod middleware;
 mod model;
 mod purge;
 mod races;

@@ -1,0 +1,62 @@
+//! `http.tls`: what makes connections secure, and keeps up with certificates that are renewed.
+//!
+//! [`Tls`] is the [`Handshake`](crate::serve::Handshake) of the server. Everything that a
+//! handshake needs is one [`rustls::ServerConfig`], which is made anew, and swapped in, whenever
+//! one of its files changes. Handshakes that come after it use the new one; connections that stand
+//! are not touched.
+
+mod client_certificates;
+mod error;
+mod handshake;
+mod pem;
+mod settings;
+mod suites;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio::sync::Semaphore;
+
+pub use error::Error;
+pub use settings::{ClientAuth, Settings};
+
+/// Does the handshakes of a server. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    current: Arc<RwLock<Arc<ServerConfig>>>,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Tls {
+    /// TLS by the certificate and key that `settings` name, as they are in their files now.
+    ///
+    /// The files are looked at again for as long as a clone lives, every two seconds and by a
+    /// task of the current runtime. Files that cannot be used change nothing, and the log says
+    /// why.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or holds something else, and settings that leave nothing.
+    pub fn start(settings: Settings) -> Result<Self, Error> {
+        let files = watch::Fingerprint::of(&settings);
+        let tls = Self {
+            current: Arc::new(RwLock::new(Arc::new(settings.server_config()?))),
+            handshakes: Arc::new(Semaphore::new(handshake::MOST)),
+        };
+        watch::spawn(settings, files, &tls.current);
+        Ok(tls)
+    }
+
+    fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The one cryptography library, with what it offers.
+fn provider() -> CryptoProvider {
+    aws_lc_rs::default_provider()
+}
