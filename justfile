@@ -28,6 +28,18 @@ lint:
 dependencies:
     cargo deny check bans licenses sources
 
+# Validate template.yaml, and build the function with all routes, by AWS's SAM
+template *what:
+    tests/emulators/sam.py {{what}}
+
+# The container image, by buildah and without a base image; then run it
+image:
+    infra/image build && infra/image try
+
 # Serve a directory on port 5000, for trying things out
 serve config="registry.yml":
     cargo run -p roadstead -- serve {{config}}
+
+# Serve the whole registry as a function on port 9000, with S3 and DynamoDB emulated, for trying things out
+watch port="9000":
+    tests/emulators/watch.py {{port}}

@@ -30,10 +30,13 @@ class Connection:
     def __exit__(self, *_):
         self.socket.close()
 
-    def send_head(self, method, target, headers=()):
+    def head(self, method, target, headers=()):
         lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
         lines += [f"{name}: {value}" for name, value in headers]
-        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def send_head(self, method, target, headers=()):
+        self.socket.sendall(self.head(method, target, headers))
 
     def receive_head(self):
         """Status and headers; what of the body came with them is kept."""
@@ -61,9 +64,9 @@ class Connection:
 
     def request(self, method, target, headers=(), body=b"", expected=(200,)):
         """A small request; its answer's headers and body."""
-        self.send_head(method, target, [*headers, ("Content-Length", len(body))])
-        if body:
-            self.socket.sendall(body)
+        # In one piece, as clients with a buffer send it.
+        head = self.head(method, target, [*headers, ("Content-Length", len(body))])
+        self.socket.sendall(head + body)
         return self.answer(method, target, expected)
 
     def answer(self, method, target, expected):
@@ -112,8 +115,18 @@ class Connection:
         return digest
 
     def push_manifest(self, repository, reference, manifest):
+        self.pushed(self.manifest_push(repository, reference, manifest))
+
+    def manifest_push(self, repository, reference, manifest):
+        """The bytes of a request that pushes `manifest`."""
         target = f"/v2/{repository}/manifests/{reference}"
-        self.request("PUT", target, [("Content-Type", OCI_MANIFEST)], manifest, (201,))
+        headers = [("Content-Type", OCI_MANIFEST), ("Content-Length", len(manifest))]
+        return self.head("PUT", target, headers) + manifest
+
+    def pushed(self, request):
+        """Sends what `manifest_push` made."""
+        self.socket.sendall(request)
+        self.answer("PUT", "a manifest", (201,))
 
 
 class Source:

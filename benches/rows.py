@@ -1,9 +1,12 @@
 """The rows of the table: what is measured, how, and what it has to come to."""
 
+import base64
+import json
 import os
 import shutil
 import statistics
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import clients
@@ -203,10 +206,13 @@ def push_16(bench):
     return throughput, cores, cpu, memory
 
 
-def requests_per_second(port, target):
+def requests_per_second(port, target, authorization=None):
     """64 connections that ask for the same for some seconds, by wrk."""
     command = ["wrk", "-t", "1", "-c", "64", "-d", "4s", "--timeout", "20s"]
-    command += ["-H", f"Accept: {clients.OCI_MANIFEST}", f"http://127.0.0.1:{port}{target}"]
+    command += ["-H", f"Accept: {clients.OCI_MANIFEST}"]
+    if authorization:
+        command += ["-H", f"Authorization: {authorization}"]
+    command += [f"http://127.0.0.1:{port}{target}"]
     report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in report or "Socket errors" in report:
         raise SystemExit(f"wrk met errors at {target}:\n{report}")
@@ -243,6 +249,49 @@ def manifest_get(bench):
         lambda _: "/v2/bench/small/manifests/latest",
         lambda server: clients.push_image(server.port, "bench/small"),
     )
+
+
+# The password is "ann's secret"; what is measured is that it is not checked by bcrypt each time.
+HTPASSWD = "ann:$2b$04$Ya6eX2CxXMXrkhkJUHhWUu/5kLTX6klkp6P2pLwZFXHj5OiUt16CG\n"
+BASIC = "Basic " + base64.b64encode(b"ann:ann's secret").decode()
+AUTH = """\
+auth:
+  htpasswd:
+    realm: bench
+    path: {path}
+tokenserver:
+  enabled: true
+"""
+
+
+def token(port, scope):
+    """A token of the server itself."""
+    url = f"http://127.0.0.1:{port}/auth/token?scope={scope}"
+    request = urllib.request.Request(url, headers={"Authorization": BASIC})
+    with urllib.request.urlopen(request) as answer:
+        return "Bearer " + json.load(answer)["token"]
+
+
+def manifest_get_authenticated(bench):
+    """A manifest by its tag, 64 connections that log in; `theirs` is this registry without `auth`."""
+    by_password = Figure("GET manifest, password / anonymous", "req/s", at_least=0.7)
+    by_token = Figure("GET manifest, token / anonymous", "req/s", at_least=0.8)
+    target = "/v2/bench/small/manifests/latest"
+    kind = bench.kinds[0]
+    root, copy = bench.stores.fresh("anonymous"), bench.stores.fresh("authenticated")
+    passwords = Path(f"{copy}.htpasswd")
+    passwords.write_text(HTPASSWD)
+    with kind.start(root) as anonymous:
+        clients.push_image(anonymous.port, "bench/small")
+        shutil.copytree(root, copy, dirs_exist_ok=True)
+        with kind.start(copy, AUTH.format(path=passwords)) as guarded:
+            bearer = token(guarded.port, "repository:bench/small:pull")
+            for _ in range(bench.repetitions):
+                open_rate = requests_per_second(anonymous.port, target)
+                for figure, authorization in ((by_password, BASIC), (by_token, bearer)):
+                    figure.add(False, open_rate)
+                    figure.add(True, requests_per_second(guarded.port, target, authorization))
+    return by_password, by_token
 
 
 def blob_get(bench):
@@ -289,10 +338,15 @@ def manifest_push(bench):
             numbered = [next(numbers) for _ in range(count)]
             with Connection(server.port) as connection:
 
+                def push(number):
+                    manifest = clients.image_manifest(*images[server], str(number))
+                    return connection.manifest_push("bench/small", f"t{number}", manifest)
+
+                requests = [push(number) for number in numbered]
+
                 def push_all():
-                    for number in numbered:
-                        manifest = clients.image_manifest(*images[server], str(number))
-                        connection.push_manifest("bench/small", f"t{number}", manifest)
+                    for request in requests:
+                        connection.pushed(request)
 
                 os.sync()
                 before = server.cpu()
@@ -337,6 +391,7 @@ ROWS = {
     "push": push,
     "push-16": push_16,
     "manifest-get": manifest_get,
+    "manifest-get-authenticated": manifest_get_authenticated,
     "blob-get": blob_get,
     "tags-list": tags_list,
     "start": start,

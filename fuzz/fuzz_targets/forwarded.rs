@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Uri};
 use libfuzzer_sys::fuzz_target;
-use roadstead_api::{Api, ApiOptions, Secret, UrlOptions, Urls};
+use roadstead_api::{Api, ApiOptions, Connection, Peer, Secret, TrustedProxies, UrlOptions, Urls};
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_registry::{Policy, Registry};
 use roadstead_storage::{Driver, MemoryDriver};
@@ -30,15 +30,18 @@ static API: LazyLock<Api> = LazyLock::new(|| {
     Api::new(Registry::new(Arc::new(layout), driver, Policy::default()), options)
 });
 
-fuzz_target!(|input: [Option<&[u8]>; 4]| {
-    let names = ["host", "forwarded", "x-forwarded-host", "x-forwarded-proto"];
+fuzz_target!(|input: [Option<&[u8]>; 5]| {
+    let names = ["host", "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for"];
     let mut request = Request::builder().uri("/v2/");
     for (name, value) in names.into_iter().zip(input) {
         if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value).ok()) {
             request = request.header(name, value);
         }
     }
-    let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+    let mut request = request.body(()).expect("a request");
+    request.extensions_mut().insert(Connection { peer: Peer::Local, secure: false });
+    let proxies = TrustedProxies::parse(["private"]).expect("a known word");
+    let (mut parts, ()) = proxies.mark(request).into_parts();
     let Some(Ok(urls)) = Urls::from_request_parts(&mut parts, &*API).now_or_never() else {
         panic!("reading headers waits for nothing");
     };

@@ -1,7 +1,9 @@
 //! The commands of the binary.
 
+mod access;
 mod config;
 mod garbage_collect;
+mod metadata;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -32,8 +34,21 @@ pub struct CommandLine {
 enum Command {
     /// Serve the registry.
     Serve(ConfigurationPath),
+    /// Serve the bytes of uploads only: the upload server beside a registry of functions.
+    ///
+    /// Clients are sent here by the registry, which has the same configuration: its
+    /// http.uploadorigin says where here is, and its http.secret is the same.
+    Uploads(ConfigurationPath),
     /// Delete what no manifest references; safe while the registry is running.
     GarbageCollect(garbage_collect::Arguments),
+    /// Serve tokens only: for registries elsewhere, by the tokenserver of the configuration.
+    TokenServer(ConfigurationPath),
+    /// Look at access rules.
+    #[command(subcommand)]
+    Access(access::Command),
+    /// Look after the store of metadata.
+    #[command(subcommand)]
+    Metadata(metadata::Command),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -55,7 +70,11 @@ impl CommandLine {
             .unwrap_or(Command::Serve(ConfigurationPath::default()))
         {
             Command::Serve(configuration) => serve::run(&configuration),
+            Command::Uploads(configuration) => serve::run_uploads(&configuration),
             Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
+            Command::TokenServer(configuration) => serve::run_token_server(&configuration),
+            Command::Access(command) => access::run(command),
+            Command::Metadata(command) => metadata::run(&command),
             Command::Config(command) => config::run(command),
         }
     }

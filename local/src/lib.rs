@@ -15,6 +15,7 @@ pub mod request_log;
 pub mod router;
 pub mod serve;
 pub mod shutdown;
+pub mod tls;
 
 /// The runtime that commands run on: a worker a processor.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -1,8 +1,8 @@
-//! All route groups as one router.
+//! The routes that a command serves.
 
 use axum::Router;
 use http::HeaderMap;
-use roadstead_api::{Api, edge};
+use roadstead_api::{Api, edge, guarded};
 
 /// The whole registry, below `prefix`; `headers` stand on every answer.
 pub fn router(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
@@ -12,5 +12,18 @@ pub fn router(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
         .merge(roadstead_uploads::router(api.clone()))
         .merge(roadstead_manifests::router(api.clone()))
         .merge(roadstead_discovery::router(api.clone()));
-    edge(routes, prefix, headers)
+    edge(guarded(routes, api.origin_secret.clone()), prefix, headers)
+}
+
+/// Going on with uploads by their tokens, and nothing else of the registry.
+pub fn uploads(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
+    let routes = Router::new()
+        .merge(roadstead_base::router(api.clone()))
+        .merge(roadstead_uploads::origin_router(api.clone()));
+    edge(guarded(routes, api.origin_secret.clone()), prefix, headers)
+}
+
+/// The token server alone.
+pub fn tokens(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
+    edge(roadstead_base::token_router(api.clone()), prefix, headers)
 }

@@ -8,6 +8,7 @@ mod activity;
 mod connection;
 mod sendfile;
 mod socket;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -33,8 +34,11 @@ pub use socket::Plain;
 #[derive(Clone)]
 pub struct Options {
     /// How long a client may take from the first byte of a request's head to its last, and from
-    /// connecting to the end of its first head; none, or zero, is for ever. Bodies are not timed.
+    /// connecting to the end of its first head; none, or zero, is for ever.
     pub header_read_timeout: Option<Duration>,
+    /// How long a client may send nothing of a body that is waited for, or take nothing of what is
+    /// sent; none, or zero, is for ever. What moves may take as long as it likes.
+    pub stall_timeout: Option<Duration>,
     /// How long a connection may lie idle between two requests; none, or zero, is for ever.
     pub idle_timeout: Option<Duration>,
     /// The largest head of a request, in bytes; a larger one is answered by 431.
@@ -51,6 +55,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             header_read_timeout: Some(Duration::from_secs(30)),
+            stall_timeout: Some(Duration::from_secs(300)),
             idle_timeout: Some(Duration::from_secs(300)),
             max_header_bytes: 64 * 1024,
             h2c: false,
@@ -64,6 +69,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("header_read_timeout", &self.header_read_timeout)
+            .field("stall_timeout", &self.stall_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("max_header_bytes", &self.max_header_bytes)
             .field("h2c", &self.h2c)

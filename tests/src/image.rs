@@ -51,7 +51,23 @@ impl Image {
     }
 
     fn build(seed: u64, media_type: &'static str, [config_type, layer_type]: [&str; 2]) -> Self {
-        let tars = [layer(seed, 0), layer(seed, 1)];
+        let tars = [layer(seed, 0, 3000), layer(seed, 1, 3000)];
+        Self::of_layers(seed, media_type, [config_type, layer_type], &tars)
+    }
+
+    /// An OCI image with a layer of about so many bytes, which no compression makes smaller.
+    #[must_use]
+    pub fn large(seed: u64, length: usize) -> Self {
+        let tars = [layer(seed, 0, length), layer(seed, 1, 3000)];
+        Self::of_layers(seed, OCI_MANIFEST, [OCI_CONFIG, OCI_LAYER], &tars)
+    }
+
+    fn of_layers(
+        seed: u64,
+        media_type: &'static str,
+        [config_type, layer_type]: [&str; 2],
+        tars: &[Vec<u8>; 2],
+    ) -> Self {
         let layers = tars.each_ref().map(|tar| gzip(tar));
         let config = json!({
             "architecture": "amd64",
@@ -203,8 +219,8 @@ fn pretty(manifest: &Value) -> Vec<u8> {
 }
 
 /// A tar archive with one file.
-fn layer(seed: u64, position: u64) -> Vec<u8> {
-    let content = noise(seed.wrapping_mul(31).wrapping_add(position), 3000);
+fn layer(seed: u64, position: u64, length: usize) -> Vec<u8> {
+    let content = noise(seed.wrapping_mul(31).wrapping_add(position), length);
     let mut header = [0_u8; 512];
     let mut put =
         |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
@@ -227,14 +243,19 @@ fn layer(seed: u64, position: u64) -> Vec<u8> {
 
 /// A gzip file that stores its content without compressing it.
 fn gzip(content: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = u16::MAX as usize;
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    let length = u16::try_from(content.len()).expect("a small layer");
-    file.push(1);
-    file.extend(length.to_le_bytes());
-    file.extend((!length).to_le_bytes());
-    file.extend(content);
+    let last = content.len().div_ceil(BLOCK).saturating_sub(1);
+    for (index, block) in content.chunks(BLOCK).enumerate() {
+        let length = u16::try_from(block.len()).expect("a block");
+        file.push(u8::from(index == last));
+        file.extend(length.to_le_bytes());
+        file.extend((!length).to_le_bytes());
+        file.extend(block);
+    }
     file.extend(crc32(content).to_le_bytes());
-    file.extend(u32::from(length).to_le_bytes());
+    let length = u32::try_from(content.len()).expect("a layer of less than 4 GiB");
+    file.extend(length.to_le_bytes());
     file
 }
 

@@ -4,17 +4,16 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::client::{Address, Connection, Request, Response};
 use crate::digest::sha256;
 use crate::image::Image;
-use crate::{tool, wait, yaml};
+use crate::store::Store;
+use crate::{lambda, tool, wait, yaml};
 
 /// The `http.secret` of every registry here, so that one can finish what another began.
 pub const SECRET: &str = "a secret that all registries of a test share";
@@ -24,6 +23,8 @@ pub const SECRET: &str = "a secret that all registries of a test share";
 pub enum Implementation {
     /// The one under test.
     Roadstead,
+    /// The one under test as a Lambda function, behind an emulated Function URL.
+    Lambda,
     /// Debian's package `docker-registry`, CNCF Distribution 2.8.
     Debian,
 }
@@ -37,20 +38,20 @@ impl Implementation {
     pub fn program(self) -> Option<PathBuf> {
         match self {
             Self::Roadstead => Some(roadstead()),
+            Self::Lambda => Some(built("roadstead-on-lambda")),
             Self::Debian => tool::find("docker-registry"),
         }
     }
 }
 
-/// The binary under test: `ROADSTEAD_BIN`, or what cargo built beside the tests.
+/// The binary under test: `ROADSTEAD_BIN`, or what cargo built beside the tests; with
+/// `ROADSTEAD_FRONT=lambda` the functions in its stead.
 fn roadstead() -> PathBuf {
     let program = std::env::var_os("ROADSTEAD_BIN")
         .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            // target/debug/deps/blackbox-<hash> -> target/debug/roadstead
-            let test = std::env::current_exe().expect("the path of the running test");
-            let profile = test.ancestors().nth(2).expect("cargo's target directory");
-            profile.join("roadstead")
+        .unwrap_or_else(|| match lambda::is_front() {
+            true => built("roadstead-on-lambda"),
+            false => built("roadstead"),
         });
     assert!(
         program.is_file(),
@@ -60,96 +61,11 @@ fn roadstead() -> PathBuf {
     program
 }
 
-/// The directory that holds what a registry stores. It outlives the processes that serve it.
-#[derive(Clone)]
-pub struct Store(Arc<TempDir>);
-
-impl Default for Store {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Store {
-    /// An empty store.
-    ///
-    /// # Panics
-    /// When there is no place for temporary files.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(
-            tempfile::tempdir().expect("a temporary directory"),
-        ))
-    }
-
-    /// A place for a test's own files, beside the stored ones.
-    #[must_use]
-    pub fn scratch(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// The driver's root directory.
-    #[must_use]
-    pub fn root(&self) -> PathBuf {
-        self.0.path().join("registry")
-    }
-
-    /// The directory under which Distribution's layout begins.
-    #[must_use]
-    pub fn layout(&self) -> PathBuf {
-        self.root().join("docker/registry/v2")
-    }
-
-    /// The file that holds a blob.
-    #[must_use]
-    pub fn blob(&self, digest: &str) -> PathBuf {
-        let (algorithm, hex) = digest.split_once(':').expect("a digest");
-        self.layout()
-            .join("blobs")
-            .join(algorithm)
-            .join(&hex[..2])
-            .join(hex)
-            .join("data")
-    }
-
-    /// A repository's directory.
-    #[must_use]
-    pub fn repository(&self, name: &str) -> PathBuf {
-        self.layout().join("repositories").join(name)
-    }
-
-    /// Every directory and file in sorted order, relative to the root: `find | sort`.
-    #[must_use]
-    pub fn tree(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        walk(&self.root(), "", &mut found);
-        found.sort();
-        found
-    }
-
-    /// The files of [`Store::tree`] with their content.
-    #[must_use]
-    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let root = self.root();
-        let read = |name: String| {
-            (root.join(&name).is_file()).then(|| (name.clone(), std::fs::read(root.join(name))))
-        };
-        self.tree()
-            .into_iter()
-            .filter_map(read)
-            .map(|(name, content)| (name, content.expect("a stored file can be read")))
-            .collect()
-    }
-}
-
-fn walk(directory: &Path, prefix: &str, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&entry.path(), &format!("{name}/"), found);
-        }
-        found.push(name);
-    }
+/// What cargo built beside the tests: target/debug/deps/blackbox-<hash> -> target/debug/<name>
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the running test");
+    let profile = test.ancestors().nth(2).expect("cargo's target directory");
+    profile.join(name)
 }
 
 /// What a registry is started with, when the defaults do not do.
@@ -160,7 +76,9 @@ pub struct Setup {
     overrides: Value,
     environment: Vec<(String, String)>,
     launcher: Vec<String>,
+    subcommand: &'static str,
     unix: bool,
+    address: Option<Address>,
 }
 
 impl Setup {
@@ -174,7 +92,9 @@ impl Setup {
             overrides: json!({}),
             environment,
             launcher,
+            subcommand: "serve",
             unix: false,
+            address: None,
         }
     }
 
@@ -192,6 +112,13 @@ impl Setup {
         self
     }
 
+    /// Run this command instead of `serve`.
+    #[must_use]
+    pub fn subcommand(mut self, subcommand: &'static str) -> Self {
+        self.subcommand = subcommand;
+        self
+    }
+
     /// Set an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -204,6 +131,13 @@ impl Setup {
     #[must_use]
     pub fn launcher(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Listen here. Another process may have taken the port: then the start fails.
+    #[must_use]
+    pub fn at(mut self, address: &Address) -> Self {
+        self.address = Some(address.clone());
         self
     }
 
@@ -224,12 +158,12 @@ impl Setup {
             "version": 0.1,
             "log": { "level": "info", "accesslog": { "disabled": true } },
             "storage": {
-                "filesystem": { "rootdirectory": self.store.root() },
                 "delete": { "enabled": true },
                 "maintenance": { "uploadpurging": { "enabled": false } },
             },
             "http": { "secret": SECRET },
         });
+        yaml::merge(&mut document, &self.store.config());
         let listen = match address {
             Address::Tcp(address) => json!({"http": {"addr": address.to_string()}}),
             Address::Unix(path) => json!({"http": {"net": "unix", "addr": path}}),
@@ -238,6 +172,7 @@ impl Setup {
         yaml::merge(&mut document, &self.overrides);
         let path = self.store.scratch().join(format!("config-{}.yml", next()));
         std::fs::write(&path, yaml::render(&document)).expect("the configuration can be written");
+        self.store.prepare(&roadstead());
         path
     }
 
@@ -256,10 +191,11 @@ impl Setup {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(arguments);
         // A test's own environment must not become part of the configuration.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REGISTRY_"))
-        {
-            command.env_remove(name);
+        let is_foreign = |name: &str| name.starts_with("REGISTRY_") || name.starts_with("AWS_");
+        for (name, _) in std::env::vars_os() {
+            if is_foreign(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
         }
         command
             .envs(self.environment.iter().cloned())
@@ -296,10 +232,10 @@ impl Setup {
     /// # Panics
     /// When it does neither.
     pub fn try_start(self) -> Result<Registry, String> {
-        let address = if self.unix {
-            Address::Unix(self.store.scratch().join("socket"))
-        } else {
-            free_address()
+        let address = match &self.address {
+            Some(address) => address.clone(),
+            None if self.unix => Address::Unix(self.store.scratch().join("socket")),
+            None => free_address(),
         };
         let config = self.write_config(&address);
         let mut resolved = self.clone();
@@ -307,7 +243,8 @@ impl Setup {
             .launcher
             .iter_mut()
             .for_each(|word| *word = word.replace("{address}", &address.host()));
-        let mut command = resolved.command(&["serve", config.to_str().expect("a path of text")]);
+        let mut command =
+            resolved.command(&[self.subcommand, config.to_str().expect("a path of text")]);
         let (stdout, stderr) = (
             config.with_extension("stdout"),
             config.with_extension("stderr"),

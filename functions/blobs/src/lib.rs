@@ -6,24 +6,23 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use roadstead_api::conditional::{Precondition, Wanted, precondition, wanted};
 use roadstead_api::extract::{Name, PathDigest};
 use roadstead_api::response::{self, IMMUTABLE};
-use roadstead_api::{Api, Error, detached};
+use roadstead_api::{Api, Client, Error, authorized, detached};
 use roadstead_oci::Digest;
 use roadstead_oci::media_type::OCTET_STREAM;
 use roadstead_registry::{Blobs, Pull};
-use roadstead_storage::ByteRange;
+use roadstead_storage::{ByteRange, Recipient};
 
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route(
-            "/v2/{name}/blobs/{digest}",
-            get(pull).head(stat).delete(delete),
-        )
-        .with_state(api)
+    let routes = Router::new().route(
+        "/v2/{name}/blobs/{digest}",
+        get(pull).head(stat).delete(delete),
+    );
+    authorized(routes, api)
 }
 
 /// end-2, `GET`.
@@ -38,7 +37,9 @@ async fn pull(
         return Ok(answer);
     }
     let (range, size) = range(&repository.blobs(), &digest, request.headers()).await?;
-    let (stat, content) = match repository.blobs().pull(&digest, range).await? {
+    let recipient = recipient(request.extensions());
+    let pull = repository.blobs().pull_for(&recipient, &digest, range);
+    let (stat, content) = match pull.await? {
         Pull::Redirect(url) => return Ok(redirect(&url)),
         Pull::Content { stat, content } => (stat, content),
     };
@@ -131,6 +132,13 @@ async fn range(
 fn whole(mut headers: HeaderMap, size: u64, body: Body) -> Response {
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     response::whole(headers, OCTET_STREAM, size, body)
+}
+
+/// Whom a URL is for.
+fn recipient(extensions: &Extensions) -> Recipient {
+    Recipient {
+        address: Client::of(extensions).address.ip(),
+    }
 }
 
 /// The URL is for this client and for some minutes only: no cache may keep it.

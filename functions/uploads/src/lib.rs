@@ -5,6 +5,8 @@ mod chunk;
 mod content_range;
 mod finish;
 mod location;
+mod origin;
+mod rest;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,12 +14,21 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
 use roadstead_api::extract::{Name, Query, UploadId};
-use roadstead_api::{Api, Error, UploadState, Urls, detached};
+use roadstead_api::{Api, Error, UploadState, Urls, authorized, detached};
 
 use crate::location::Progress;
 
+pub use origin::origin_router;
+
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
+    match api.upload_origin {
+        None => authorized(routes(), api),
+        Some(_) => authorized(routes(), api.clone()).merge(origin_router(api)),
+    }
+}
+
+fn routes() -> Router<Api> {
     let one = get(status)
         .post(begin::begin)
         .patch(chunk::chunk)
@@ -26,7 +37,6 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v2/{name}/blobs/uploads/", post(begin::begin))
         .route("/v2/{name}/blobs/uploads/{id}", one)
-        .with_state(api)
 }
 
 /// end-13: how far the upload is, also for a client that lost its last `Location`.

@@ -3,9 +3,10 @@
 use http::header::{CONTENT_LENGTH, LOCATION, RANGE};
 use http::{HeaderMap, HeaderName};
 use roadstead_api::response::value;
-use roadstead_api::{Api, Error, UploadState, Urls};
+use roadstead_api::{Api, Error, UploadState, UploadToken, Urls};
 use roadstead_metadata::UploadSession;
 use roadstead_oci::ErrorCode;
+use time::OffsetDateTime;
 
 pub(crate) const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
@@ -28,22 +29,37 @@ impl Progress {
         }
     }
 
-    /// `Location` with a fresh state, `Range` (which is `0-0` for one byte and for none) and
+    /// `Location` with a fresh state or token, `Range` (which is `0-0` for one byte and for none) and
     /// Distribution's `Docker-Upload-UUID`.
     pub(crate) fn headers(&self, api: &Api, urls: &Urls) -> HeaderMap {
+        let last = self.size.saturating_sub(1);
+        let mut headers = HeaderMap::with_capacity(5);
+        headers.insert(LOCATION, value(&self.location(api, urls)));
+        headers.insert(RANGE, value(&format!("0-{last}")));
+        headers.insert(UPLOAD_UUID, value(&self.session.id));
+        headers
+    }
+
+    fn location(&self, api: &Api, urls: &Urls) -> String {
         let UploadSession {
             repository,
             id,
             started_at,
         } = &self.session;
-        let state = UploadState::new(repository, id, self.size, *started_at);
-        let state = state.sign(&api.options.secret);
-        let last = self.size.saturating_sub(1);
-        let mut headers = HeaderMap::with_capacity(5);
-        headers.insert(LOCATION, value(&urls.upload(repository, id, &state)));
-        headers.insert(RANGE, value(&format!("0-{last}")));
-        headers.insert(UPLOAD_UUID, value(id));
-        headers
+        let secret = &api.options.secret;
+        let Some(origin) = &api.upload_origin else {
+            let state = UploadState::new(repository, id, self.size, *started_at);
+            return urls.upload(repository, id, &state.sign(secret));
+        };
+        let token = UploadToken {
+            repository: repository.clone(),
+            id: id.clone(),
+            offset: self.size,
+            started_at: *started_at,
+            registry: urls.registry_for(origin).to_owned(),
+            expires_at: OffsetDateTime::now_utc() + UploadToken::LIFETIME,
+        };
+        urls.upload_at(origin, id, &token.sign(secret))
     }
 
     /// The headers of an answer with a status that has a body, which is empty.

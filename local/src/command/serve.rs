@@ -1,31 +1,68 @@
-//! `roadstead serve`.
+//! `roadstead serve`, and `roadstead uploads`, which is the same with fewer routes.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use axum::Router;
 use roadstead_compose as compose;
-use roadstead_configuration::http::Net;
+use roadstead_configuration::http::{Http, MinimumTls, Net};
 use roadstead_configuration::log::{Formatter, Level};
 use roadstead_configuration::{Configuration, Loaded};
 use tower::Layer;
+use tower::util::MapRequestLayer;
 
 use super::{ConfigurationPath, Failure, ended};
 use crate::access_log::AccessLog;
 use crate::listen::Listener;
+use crate::serve::Handshake;
 use crate::shutdown::Signal;
-use crate::{logs, purge, request_log, router, runtime, serve, shutdown};
+use crate::tls::Tls;
+use crate::{logs, purge, request_log, router, runtime, serve, shutdown, tls};
 
 pub(super) fn run(configuration: &ConfigurationPath) -> ExitCode {
-    ended(start(configuration))
+    ended(start(configuration, Routes::All))
 }
 
-fn start(configuration: &ConfigurationPath) -> Result<ExitCode, Failure> {
+pub(super) fn run_uploads(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start(configuration, Routes::Uploads))
+}
+
+pub(super) fn run_token_server(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start(configuration, Routes::Tokens))
+}
+
+/// What is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Routes {
+    /// The registry.
+    All,
+    /// Uploads that were begun elsewhere.
+    Uploads,
+    /// Tokens.
+    Tokens,
+}
+
+fn start(configuration: &ConfigurationPath, routes: Routes) -> Result<ExitCode, Failure> {
     let loaded = configuration.load()?;
+    if routes == Routes::Uploads {
+        check_uploads(&loaded.configuration)?;
+    }
     log(&loaded.configuration)?;
     announce(&loaded);
     let runtime = runtime().map_err(anyhow::Error::from)?;
-    Ok(runtime.block_on(run_server(&loaded.configuration))?)
+    Ok(runtime.block_on(run_server(&loaded.configuration, routes))?)
+}
+
+/// Without these, no client would be sent here, and no one's tokens would be taken.
+fn check_uploads(configuration: &Configuration) -> anyhow::Result<()> {
+    let http = &configuration.http;
+    let secret = http.secret.as_ref().map_or("", |secret| secret.expose());
+    ensure!(
+        http.uploadorigin.is_some() && !secret.is_empty(),
+        "configuration error: an upload server needs the http.uploadorigin and the http.secret of its registry"
+    );
+    Ok(())
 }
 
 /// Sends the log where and how the configuration says.
@@ -58,28 +95,56 @@ fn announce(loaded: &Loaded) {
     }
 }
 
-async fn run_server(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry.clone());
-    let routes = router::router(&api, &http.prefix, compose::headers(http)?);
+    let api = compose::api(configuration, registry.clone())?;
+    let headers = compose::headers(http)?;
+    let purges = &configuration.storage.maintenance.uploadpurging;
+    let (routes, purging) = match routes {
+        Routes::All => (router::router(&api, &http.prefix, headers), Some(registry)),
+        Routes::Uploads => (router::uploads(&api, &http.prefix, headers), Some(registry)),
+        Routes::Tokens if api.issuer.is_none() => bail!("tokenserver.enabled is not set"),
+        Routes::Tokens => (router::tokens(&api, &http.prefix, headers), None),
+    };
     let network = match http.net {
         Net::Tcp => "tcp",
         Net::Unix => "unix",
     };
     let shutdown = shutdown::requested()?;
+    // Before TLS: an ACME server may ask as soon as that begins.
     let listener = Listener::open(network, &http.addr).await?;
-    tracing::info!("listening on {listener}");
-    let purging = purge::spawn(registry, &configuration.storage.maintenance.uploadpurging);
-    let signal = serve_until(listener, routes, configuration, shutdown).await?;
-    purging.abort();
+    let tls = tls(http).await?;
+    match tls {
+        Some(_) => tracing::info!("listening on {listener}, tls"),
+        None => tracing::info!("listening on {listener}"),
+    }
+    let purging = purging.map(|registry| purge::spawn(registry, purges));
+    let signal = serve_until(listener, tls, routes, configuration, shutdown).await?;
+    if let Some(purging) = purging {
+        purging.abort();
+    }
     Ok(signal)
+}
+
+/// TLS, where the configuration asks for it.
+async fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
+    let Some(settings) = tls::Settings::of(http)? else {
+        return Ok(None);
+    };
+    let least = match http.tls.minimumtls {
+        MinimumTls::Tls12 => "tls1.2",
+        MinimumTls::Tls13 => "tls1.3",
+    };
+    tracing::info!("restricting TLS version to {least} or higher");
+    Ok(Some(Tls::start(settings).await?))
 }
 
 /// Serves until a signal, and says with which code to exit: 0 after a drain in which every
 /// request finished, as a shell reports the signal where there is no drain, else 1.
 async fn serve_until(
     listener: Listener,
+    tls: Option<Tls>,
     routes: Router,
     configuration: &Configuration,
     shutdown: impl Future<Output = Signal>,
@@ -87,15 +152,19 @@ async fn serve_until(
     let http = &configuration.http;
     let options = serve::Options {
         header_read_timeout: Some(http.readheadertimeout),
+        stall_timeout: Some(http.stalltimeout),
         max_header_bytes: usize::try_from(http.maxheaderbytes).unwrap_or(usize::MAX),
         h2c: http.h2c.enabled,
         drain_timeout: Some(http.draintimeout).filter(|timeout| !timeout.is_zero()),
+        tls: tls.map(|tls| Arc::new(tls) as Arc<dyn Handshake>),
         ..serve::Options::default()
     };
     let is_drained = options.drain_timeout.is_some();
     let mut received = None;
     let noted = async { received = Some(shutdown.await) };
     let service = request_log::layer().layer(routes);
+    let proxies = compose::trusted_proxies(http)?;
+    let service = MapRequestLayer::new(move |request| proxies.mark(request)).layer(service);
     let ended = if configuration.log.accesslog.disabled {
         serve::serve(listener, service, options, noted).await
     } else {

@@ -12,7 +12,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -28,6 +28,7 @@ use tracing::debug;
 use super::activity::{Activity, InProgress};
 use super::sendfile::Files;
 use super::socket::{Plain, Socket};
+use super::stall::Awaited;
 use super::{Options, Phase};
 
 /// What one stream of an upload may have under way: at 20 ms to the client, 50 MiB a second.
@@ -131,12 +132,14 @@ where
         mut phase: watch::Receiver<Phase>,
     ) -> Result<(), BoxError> {
         let files = Arc::new(Files::default());
-        let mut stream = Plain::new(socket, files.clone(), activity.clone());
+        let stall_timeout = or_forever(self.options.stall_timeout);
+        let mut stream = Plain::new(socket, files.clone(), activity.clone(), stall_timeout);
         let secure = self.options.tls.is_some();
         let front = Front {
             connection: Connection { peer, secure },
             sender: (!secure).then(|| files.sender()),
             activity,
+            stall_timeout,
         };
         if let Some(tls) = &self.options.tls {
             let Some(result) = unless_draining(&mut phase, tls.accept(stream)).await else {
@@ -253,6 +256,7 @@ struct Front {
     connection: Connection,
     sender: Option<FileSender>,
     activity: Arc<Activity>,
+    stall_timeout: Duration,
 }
 
 impl Front {
@@ -267,7 +271,10 @@ impl Front {
         B: Send,
     {
         let in_progress = self.activity.begin();
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| match body.is_end_stream() {
+            true => Body::empty(),
+            false => Body::new(Awaited::new(body, self.stall_timeout)),
+        });
         request.extensions_mut().insert(self.connection);
         if let Some(sender) = &self.sender
             && request.version() <= Version::HTTP_11

@@ -19,6 +19,7 @@ use tokio::time::Sleep;
 use super::activity::Activity;
 use super::sendfile::system::{FILE_FOLLOWS, send_file};
 use super::sendfile::{Files, Next, Part, shortened};
+use super::stall::Patience;
 
 /// The bytes of files that one connection may send before others have their turn: some 2 ms where
 /// the client is on the same machine; elsewhere the network is full long before. Each turn costs
@@ -55,6 +56,8 @@ pub struct Plain {
     peeked: Bytes,
     files: Arc<Files>,
     activity: Arc<Activity>,
+    /// With a client that takes nothing of what is sent.
+    patience: Patience,
     /// File bytes sent since other tasks last had their turn.
     sent: usize,
     /// Set when the kernel cannot send a file of this kind to this socket.
@@ -89,12 +92,18 @@ impl Linger {
 }
 
 impl Plain {
-    pub(super) fn new(socket: Socket, files: Arc<Files>, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        files: Arc<Files>,
+        activity: Arc<Activity>,
+        stall_timeout: Duration,
+    ) -> Self {
         Self {
             socket,
             peeked: Bytes::new(),
             files,
             activity,
+            patience: Patience::new(stall_timeout),
             sent: 0,
             copies: false,
             lingers: None,
@@ -115,17 +124,32 @@ impl Plain {
         Ok(http2)
     }
 
+    /// The first `length` bytes, or fewer when no more come; they are read again by the next
+    /// reader.
+    pub(crate) async fn peek(&mut self, length: usize) -> io::Result<Bytes> {
+        let mut read = BytesMut::with_capacity(length);
+        while read.len() < length {
+            let rest = length - read.len();
+            if (&mut *self).take(rest as u64).read_buf(&mut read).await? == 0 {
+                break;
+            }
+        }
+        self.peeked = read.freeze();
+        Ok(self.peeked.clone())
+    }
+
     fn poll_write_some(
         &mut self,
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(match self.files.next(buffers) {
+        let written = match self.files.next(buffers) {
             Next::Memory => Pin::new(&mut self.socket).poll_write_vectored(cx, buffers),
             Next::Head(count) => self.socket.poll_write_more(cx, &buffers[..count]),
             Next::File(part) if self.copies => self.poll_copy(cx, &part),
             Next::File(part) => self.poll_send_file(cx, &part),
-        })?;
+        };
+        let written = ready!(self.patience.poll(cx, written))?;
         self.activity.wrote();
         Poll::Ready(Ok(written))
     }
@@ -365,7 +389,12 @@ mod tests {
     async fn copied(content: &[u8], part: Part) -> (Vec<u8>, io::Result<()>) {
         let (near, mut far) = UnixStream::pair().unwrap();
         let (files, activity) = (Arc::default(), Activity::new());
-        let mut near = Plain::new(Socket::Unix(near), files, activity);
+        let mut near = Plain::new(
+            Socket::Unix(near),
+            files,
+            activity,
+            Duration::from_secs(600),
+        );
         part.file.as_ref().write_all(content).unwrap();
         let sending = async move {
             let mut part = part;
@@ -401,5 +430,19 @@ mod tests {
 
         let (_, sent) = copied(&content, part(0, 300_001)).await;
         assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_not_waited_for() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let limit = Duration::from_millis(50);
+        let (files, activity) = (Arc::default(), Activity::new());
+        let mut near = Plain::new(Socket::Unix(near), files, activity, limit);
+        let error = loop {
+            if let Err(error) = near.write_all(&[0; 64 * 1024]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

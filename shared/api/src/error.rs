@@ -71,6 +71,15 @@ impl Error {
         self
     }
 
+    /// The same error in other words than its code's: clients show them to people.
+    #[must_use]
+    pub fn with_message(mut self, message: &'static str) -> Self {
+        for entry in &mut self.entries {
+            entry.message = message;
+        }
+        self
+    }
+
     /// The same error with a further header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

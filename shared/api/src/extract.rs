@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::state::Api;
 
-/// `{name}` of the path.
+/// `{name}` of the path: a repository that this registry serves.
 #[derive(Debug)]
 pub struct Name(pub RepositoryName);
 
@@ -36,6 +36,7 @@ impl FromRequestParts<Api> for Name {
         tracing::Span::current().record("vars.name", &text);
         let name = text.parse();
         let name = name.map_err(|_| Error::new(ErrorCode::NameInvalid, json!({ "name": text })))?;
+        api.registry.admit(&name)?;
         Ok(Self(name))
     }
 }

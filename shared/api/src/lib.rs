@@ -5,7 +5,9 @@
 //! group or all of them with what is the same everywhere. Only this crate writes errors down,
 //! and only [`error::status`] knows which status belongs to which code.
 
+mod authorize;
 pub mod body;
+pub mod client;
 pub mod conditional;
 pub mod connection;
 mod detached;
@@ -13,15 +15,22 @@ mod edge;
 pub mod error;
 pub mod extract;
 pub mod fold;
+mod forwarded;
+mod origin_secret;
 pub mod response;
 mod state;
+mod upload_origin;
 mod upload_state;
 mod urls;
 
+pub use authorize::{Caller, User, authorized, open_to_all, refused};
+pub use client::{Client, TrustedProxies};
 pub use connection::{Connection, Peer, RequestId};
 pub use detached::detached;
 pub use edge::edge;
 pub use error::Error;
+pub use origin_secret::{ORIGIN_SECRET, OriginSecret, guarded};
 pub use state::{Api, ApiOptions};
+pub use upload_origin::{UploadOrigin, UploadToken};
 pub use upload_state::{Secret, UploadState};
-pub use urls::{UrlOptions, Urls};
+pub use urls::{RegistryOrigin, UrlOptions, Urls};

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use roadstead_auth::{AccessController, Everybody, Issuer};
 use roadstead_registry::Registry;
 
+use crate::origin_secret::OriginSecret;
+use crate::upload_origin::UploadOrigin;
 use crate::upload_state::Secret;
 use crate::urls::UrlOptions;
 
@@ -14,6 +17,14 @@ pub struct Api {
     pub registry: Registry,
     /// How it appears.
     pub options: Arc<ApiOptions>,
+    /// Where the bytes of uploads go; `None` for here.
+    pub upload_origin: Option<Arc<UploadOrigin>>,
+    /// What requests have to know.
+    pub origin_secret: Option<OriginSecret>,
+    /// Who may do what.
+    pub access: Arc<dyn AccessController>,
+    /// The token server, if there is one here.
+    pub issuer: Option<Arc<Issuer>>,
 }
 
 /// How a registry appears over HTTP.
@@ -30,11 +41,47 @@ pub struct ApiOptions {
 }
 
 impl Api {
-    /// `registry` with `options`.
+    /// `registry` with `options`, for everybody.
     pub fn new(registry: Registry, options: ApiOptions) -> Self {
         Self {
             registry,
             options: Arc::new(options),
+            upload_origin: None,
+            origin_secret: None,
+            access: Arc::new(Everybody),
+            issuer: None,
         }
+    }
+
+    /// The same, with the bytes of uploads going to `origin`.
+    #[must_use]
+    pub fn with_upload_origin(self, origin: Option<UploadOrigin>) -> Self {
+        let upload_origin = origin.map(Arc::new);
+        Self {
+            upload_origin,
+            ..self
+        }
+    }
+
+    /// The same, for those only who know `secret`; see [`guarded`](crate::guarded).
+    #[must_use]
+    pub fn with_origin_secret(self, secret: Option<OriginSecret>) -> Self {
+        let origin_secret = secret;
+        Self {
+            origin_secret,
+            ..self
+        }
+    }
+
+    /// The same, for those only whom `access` permits what they want.
+    #[must_use]
+    pub fn with_access(self, access: Arc<dyn AccessController>) -> Self {
+        Self { access, ..self }
+    }
+
+    /// The same, with a token server.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Option<Arc<Issuer>>) -> Self {
+        Self { issuer, ..self }
     }
 }

@@ -19,6 +19,10 @@ impl Secret {
     pub fn new(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
+
+    pub(crate) fn key(&self) -> &hmac::Key {
+        &self.0
+    }
 }
 
 impl std::fmt::Debug for Secret {

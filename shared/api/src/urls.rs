@@ -1,14 +1,16 @@
 //! The URLs in answers: `Location` and `Link`.
 
 use axum::extract::FromRequestParts;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 use roadstead_oci::{Digest, RepositoryName};
 
-use crate::connection::Connection;
+use crate::client::Client;
 use crate::error::Error;
+use crate::forwarded;
 use crate::state::Api;
+use crate::upload_origin::UploadOrigin;
 
 /// How the URLs in answers are built: Distribution's `http.host`, `http.relativeurls` and
 /// `http.prefix`.
@@ -28,7 +30,14 @@ pub struct UrlOptions {
 pub struct Urls {
     origin: String,
     prefix: String,
+    /// The origin also where URLs are paths only.
+    absolute: String,
 }
+
+/// A request extension: scheme and host of the registry, or nothing for paths only, where the
+/// request came another way.
+#[derive(Clone, Debug)]
+pub struct RegistryOrigin(pub String);
 
 impl Urls {
     /// The path of the base (end-1).
@@ -54,6 +63,24 @@ impl Urls {
         self.absolute(&format!("{name}/blobs/uploads/{id}?{query}"))
     }
 
+    /// Where an upload goes on at `origin`.
+    pub fn upload_at(&self, origin: &UploadOrigin, id: &str, token: &str) -> String {
+        let host = match origin {
+            UploadOrigin::SameHost => &self.origin,
+            UploadOrigin::Host(host) => host,
+        };
+        // A token has no character that a query could not have.
+        format!("{host}{}_uploads/{id}?token={token}", self.prefix)
+    }
+
+    /// How answers at `origin` name the registry.
+    pub fn registry_for(&self, origin: &UploadOrigin) -> &str {
+        match origin {
+            UploadOrigin::SameHost => &self.origin,
+            UploadOrigin::Host(_) => &self.absolute,
+        }
+    }
+
     /// The value of a `Link` to the next page of `path`, which is below `v2/` (RFC 8288).
     pub fn next_page(&self, path: &str, query: &[(&str, &str)]) -> String {
         let query = form_urlencoded::Serializer::new(String::new())
@@ -72,80 +99,55 @@ impl FromRequestParts<Api> for Urls {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
         let options = &api.options.urls;
-        let origin = match &options.host {
-            Some(host) => host.clone(),
-            None if options.relative => String::new(),
-            None => origin(parts),
+        let told = parts.extensions.get::<RegistryOrigin>();
+        let absolute = match (told, &options.host) {
+            (Some(RegistryOrigin(told)), _) => told.clone(),
+            (None, Some(host)) => host.clone(),
+            (None, None) => origin(parts),
         };
+        let relative = told.is_none() && options.host.is_none() && options.relative;
         Ok(Self {
-            origin,
+            origin: match relative {
+                true => String::new(),
+                false => absolute.clone(),
+            },
             prefix: options.prefix.clone(),
+            absolute,
         })
     }
 }
 
-/// Scheme and host as the client wrote them, as far as proxies tell; empty when the request
-/// names no host.
+/// Scheme and host as the client wrote them, as far as trusted proxies tell; empty when the
+/// request names no host.
 fn origin(parts: &Parts) -> String {
-    const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-    const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-    let connection = parts.extensions.get::<Connection>();
-    let secure = connection.is_some_and(|connection| connection.secure);
-    let headers = &parts.headers;
-    let (proto, host) = match header(headers, &FORWARDED) {
-        Some(forwarded) => (parameter(forwarded, "proto"), parameter(forwarded, "host")),
-        None => (first(headers, &PROTO), first(headers, &FORWARDED_HOST)),
+    let client = Client::of(&parts.extensions);
+    let scheme = if client.secure { "https" } else { "http" };
+    let told = match client.is_proxied {
+        true => forwarded::host(&parts.headers),
+        false => None,
     };
-    let proto = proto.map(|proto| proto.to_ascii_lowercase());
-    let scheme = match proto.as_deref() {
-        Some(scheme @ ("http" | "https")) => scheme,
-        _ if secure => "https",
-        _ => "http",
-    };
+    let own = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = parts.uri.authority().map(|authority| authority.as_str());
-    let own = header(headers, &HOST).or(authority);
-    match host
-        .filter(|host| is_host(host))
-        .or(own.filter(|host| is_host(host)))
+    match [told, own.or(authority)]
+        .into_iter()
+        .flatten()
+        .find(|host| is_host(host))
     {
         Some(host) => format!("{scheme}://{host}"),
         None => String::new(),
     }
 }
 
-/// A parameter of the first element of `Forwarded` (RFC 7239, section 4).
-fn parameter<'a>(forwarded: &'a str, wanted: &str) -> Option<&'a str> {
-    let element = unquoted_split(forwarded, ',').next()?;
-    unquoted_split(element, ';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let value = value.trim().trim_matches('"');
-        name.trim().eq_ignore_ascii_case(wanted).then_some(value)
-    })
-}
-
-/// The parts of `text` between separators; one within quotes separates nothing.
-fn unquoted_split(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    let mut escaped = false;
-    text.split(move |c| {
-        quoted ^= c == '"' && !escaped;
-        escaped = quoted && c == '\\' && !escaped;
-        c == separator && !quoted
-    })
-}
-
-/// The first element of a comma-separated header.
-fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    header(headers, name)?.split(',').next().map(str::trim)
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+/// The URL of `path` below the prefix, as the client of a request sees it; never a path alone.
+pub(crate) fn below_prefix(api: &Api, parts: &Parts, path: &str) -> String {
+    let options = &api.options.urls;
+    let origin = options.host.clone().unwrap_or_else(|| origin(parts));
+    format!("{origin}{}{path}", options.prefix)
 }
 
 /// Whether a text can be the host of a URL, with a port or without: anything else could redirect
 /// a client elsewhere, or nowhere.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     let allowed =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     let authority = || host.parse::<Authority>();
@@ -155,14 +157,32 @@ fn is_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Connection, Peer, TrustedProxies};
     use http::Request;
 
-    fn origin_of(headers: &[(&str, &str)]) -> String {
+    fn origin_of(headers: &[(&str, &str)], proxies: &TrustedProxies) -> String {
         let mut request = Request::builder().uri("/v2/");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        origin(&request.body(()).unwrap().into_parts().0)
+        let mut request = request.body(()).unwrap();
+        request.extensions_mut().insert(Connection {
+            peer: Peer::Local,
+            secure: false,
+        });
+        origin(&proxies.mark(request).into_parts().0)
+    }
+
+    #[test]
+    fn a_peer_that_is_no_trusted_proxy_names_no_origin() {
+        let headers = [
+            ("host", "r:5000"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("forwarded", "proto=https;host=evil.example"),
+        ];
+        let origin = origin_of(&headers, &TrustedProxies::none());
+        assert_eq!(origin, "http://r:5000");
     }
 
     #[test]
@@ -218,7 +238,8 @@ mod tests {
             ),
             (&[], ""),
         ] {
-            assert_eq!(origin_of(headers), expected, "{headers:?}");
+            let proxies = TrustedProxies::parse(["unix"]).unwrap();
+            assert_eq!(origin_of(headers, &proxies), expected, "{headers:?}");
         }
     }
 }

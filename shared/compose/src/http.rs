@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use roadstead_api::{Secret, UrlOptions};
+use roadstead_api::{OriginSecret, Secret, TrustedProxies, UploadOrigin, UrlOptions};
 use roadstead_configuration::http::Http;
 
 /// `http.headers`.
@@ -23,6 +23,15 @@ pub fn headers(http: &Http) -> anyhow::Result<HeaderMap> {
     Ok(headers)
 }
 
+/// `http.trustedproxies`.
+///
+/// # Errors
+///
+/// A text that is no network.
+pub fn trusted_proxies(http: &Http) -> anyhow::Result<TrustedProxies> {
+    TrustedProxies::parse(&http.trustedproxies).context("http.trustedproxies")
+}
+
 /// `http.host` counts when it has a scheme and a host; a path in it that ends in a slash stands
 /// in the place of `http.prefix`, for clients that see the registry elsewhere than it is.
 pub(crate) fn urls(http: &Http) -> UrlOptions {
@@ -39,6 +48,19 @@ pub(crate) fn urls(http: &Http) -> UrlOptions {
         relative: http.relativeurls,
         prefix: path.unwrap_or(&http.prefix).to_owned(),
     }
+}
+
+pub(crate) fn upload_origin(http: &Http) -> Option<UploadOrigin> {
+    let origin = http.uploadorigin.as_deref()?;
+    Some(match origin {
+        "/" => UploadOrigin::SameHost,
+        host => UploadOrigin::Host(host.to_owned()),
+    })
+}
+
+pub(crate) fn origin_secret(http: &Http) -> Option<OriginSecret> {
+    let secret = http.originsecret.as_ref()?.expose();
+    (!secret.is_empty()).then(|| OriginSecret::new(secret))
 }
 
 pub(crate) fn secret(http: &Http) -> Secret {

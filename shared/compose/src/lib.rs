@@ -3,20 +3,24 @@
 //! The server and the functions both build what they serve here, each with the back ends that its
 //! features choose: a function need not link what it never meets.
 
+mod access;
 mod driver;
 mod http;
+mod metadata;
+mod middleware;
 mod policy;
 
-use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
 use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
-use roadstead_configuration::storage::Storage;
-use roadstead_metadata_layout::{Layout, Options};
 use roadstead_registry::Registry;
 
-pub use crate::http::headers;
+pub use crate::access::rules;
+pub use crate::http::{headers, trusted_proxies};
+#[cfg(feature = "dynamodb")]
+pub use crate::metadata::create_table;
+pub use crate::metadata::{MetadataStores, metadata_stores};
 
 /// The registry that a configuration describes.
 ///
@@ -26,16 +30,23 @@ pub use crate::http::headers;
 pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
     let driver = driver::driver(&storage.driver)?;
-    let layout = Layout::new(Arc::clone(&driver), layout_options(storage));
-    let registry = Registry::new(Arc::new(layout), driver, policy::policy(configuration)?);
+    let metadata = metadata::metadata(configuration, &driver)?;
+    let policy = policy::policy(configuration)?;
+    let registry = Registry::new(metadata, Arc::clone(&driver), policy)
+        .with_middleware(middleware::middleware(&configuration.middleware)?);
+    let registry = middleware::redirected(registry, driver, &configuration.middleware.storage)?;
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,
     })
 }
 
-/// How the registry appears over HTTP.
-pub fn api(configuration: &Configuration, registry: Registry) -> Api {
+/// How the registry appears over HTTP, and to whom. Reads the files of users and keys.
+///
+/// # Errors
+///
+/// Those files, or rules, make no sense.
+pub fn api(configuration: &Configuration, registry: Registry) -> anyhow::Result<Api> {
     let web = &configuration.http;
     let options = ApiOptions {
         urls: http::urls(web),
@@ -43,23 +54,10 @@ pub fn api(configuration: &Configuration, registry: Registry) -> Api {
         max_catalog_entries: size(configuration.catalog.maxentries),
         max_tags: size(configuration.tags.maxtags),
     };
-    Api::new(registry, options)
-}
-
-fn layout_options(storage: &Storage) -> Options {
-    let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let tag_concurrency = match size(storage.tag.concurrencylimit) {
-        0 => processors(),
-        limit => limit,
-    };
-    let cached = storage
-        .cache
-        .blobdescriptorsize
-        .map_or(u64::MAX, NonZeroU64::get);
-    Options {
-        tag_concurrency,
-        cached_manifests: size(cached),
-    }
+    let api = Api::new(registry, options)
+        .with_upload_origin(http::upload_origin(web))
+        .with_origin_secret(http::origin_secret(web));
+    access::guarded(configuration, api)
 }
 
 pub(crate) fn size(number: u64) -> usize {

@@ -1,7 +1,9 @@
+use crate::access::{Access, TokenServer};
 use crate::auth::{AUTH, Auth};
 use crate::health::Health;
 use crate::http::Http;
 use crate::log::Log;
+use crate::metadata::{METADATA, Metadata};
 use crate::middleware::Middleware;
 use crate::notifications::Notifications;
 use crate::proxy::Proxy;
@@ -19,8 +21,14 @@ section! {
         log: Log = nested(Log::KEYS);
         /// Where bytes lie.
         storage: Storage = STORAGE;
+        /// Where it is known what lies in the store: the manifests, tags and blobs of each repository. Roadstead's own: Distribution ignores it.
+        metadata: Metadata = METADATA;
         /// Who may do what.
         auth: Auth = AUTH;
+        /// What users may do.
+        access: Option<Access> = nested(Access::KEYS).strict("rules").differs("Roadstead's own; in Distribution every user may do everything.");
+        /// A token server of the registry's own.
+        tokenserver: TokenServer = nested(TokenServer::KEYS).differs("Roadstead's own.");
         /// What stands in front of the registry, its repositories and its storage.
         middleware: Middleware = nested(Middleware::KEYS);
         /// The server.

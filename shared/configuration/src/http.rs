@@ -23,8 +23,17 @@ section! {
         secret: Option<Secret> = TEXT.secret();
         /// Gives clients URLs without scheme and host.
         relativeurls: bool = BOOL;
+        /// What requests must bring in `X-Origin-Secret`, for a registry behind a proxy that adds it.
+        originsecret: Option<Secret> = TEXT.secret()
+            .differs("Roadstead's own.");
+        /// Where the bytes of uploads go: `/` for `/_uploads/` on the same host, which a proxy sends to `roadstead uploads`, or the URL of that server. Unset: to the registry itself.
+        uploadorigin: Option<String> = TEXT.check(upload_origin)
+            .differs("Roadstead's own.");
         /// How long requests may take to finish once the registry is asked to stop.
         draintimeout: Duration = DURATION.default("0s");
+        /// The proxies whose `Forwarded`, `X-Forwarded-*` and `X-Real-IP` count: addresses, networks, `unix` for unix sockets, `private` for these and all private networks.
+        trustedproxies: Vec<String> = TEXTS.default("[private]").check(network)
+            .differs("Roadstead's own; Distribution believes everybody.");
         /// TLS.
         tls: Tls = nested(Tls::KEYS);
         /// Headers that are added to each answer.
@@ -37,6 +46,9 @@ section! {
         h2c: H2c = nested(H2c::KEYS);
         /// How long a client may take to send a request's headers.
         readheadertimeout: Duration = DURATION.default("60s").zero_is_default()
+            .differs("Roadstead's own; Distribution waits for ever.");
+        /// How long a client may send nothing of a body, or take nothing of an answer; then its connection ends, after at most twice as long. What moves may take as long as it likes; `0` waits for ever.
+        stalltimeout: Duration = DURATION.default("5m")
             .differs("Roadstead's own; Distribution waits for ever.");
         /// How many bytes a request's headers may have.
         maxheaderbytes: u64 = INTEGER.default("32768").zero_is_default()
@@ -54,6 +66,30 @@ fn prefix(prefix: &str) -> Result<(), String> {
     ))
 }
 
+fn network(text: &str) -> Result<(), String> {
+    let is_network = ["private", "unix"].contains(&text)
+        || text.parse::<ipnet::IpNet>().is_ok()
+        || text.parse::<std::net::IpAddr>().is_ok();
+    is_network.then_some(()).ok_or_else(|| {
+        format!("{text:?} is neither an address, nor a network as in 10.0.0.0/8, nor \"private\" nor \"unix\"")
+    })
+}
+
+fn upload_origin(origin: &str) -> Result<(), String> {
+    let host = origin
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].contains(scheme));
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+    match host {
+        _ if origin == "/" => Ok(()),
+        Some((_, host)) if is_host(host) => Ok(()),
+        _ => Err(
+            "must be \"/\", or a scheme and a host as in \"https://uploads.example.com\""
+                .to_owned(),
+        ),
+    }
+}
+
 /// What to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,28 +103,65 @@ pub enum Net {
 section! {
     /// `http.tls`.
     Tls {
-        /// The file of the server's certificate, in PEM.
-        certificate: Option<String> = TEXT.refused("TLS");
-        /// The file of the certificate's key, in PEM.
-        key: Option<String> = TEXT.refused("TLS");
+        /// The file of the server's certificate and of those between it and its authority, in this order and in PEM.
+        certificate: Option<String> = TEXT.differs("Read again when it changes, as are `key` and `clientcas`; Distribution must be restarted.");
+        /// The file of the certificate's key, in PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase.
+        key: Option<String> = TEXT;
         /// The files of the authorities that clients' certificates may be from.
-        clientcas: Vec<String> = TEXTS.refused("TLS with client certificates");
-        /// What is asked of clients' certificates.
-        clientauth: ClientAuth = choice(&[
+        clientcas: Vec<String> = TEXTS;
+        /// What is asked of clients' certificates. With `clientcas` and without this, `require-and-verify-client-cert`.
+        clientauth: Option<ClientAuth> = choice(&[
             "require-and-verify-client-cert",
             "request-client-cert",
             "require-any-client-cert",
             "verify-client-cert-if-given",
-        ]).default("require-and-verify-client-cert").follows("http.tls.clientcas");
+        ]).differs("Also counts without `clientcas`, and the two that verify refuse to start then; Distribution asks for nothing.");
         /// The oldest version of TLS that is spoken.
         minimumtls: MinimumTls = choice(&["tls1.2", "tls1.3", "tls1.0", "tls1.1"]).default("tls1.2")
             .follows("http.tls.certificate")
             .differs("`tls1.0` and `tls1.1` count as `tls1.2`, with a warning; Distribution 3 does not start.");
         /// The cipher suites that are spoken.
-        ciphersuites: Vec<String> = TEXTS.follows("http.tls.certificate");
+        ciphersuites: Vec<String> = TEXTS.check(suite).follows("http.tls.certificate")
+            .differs("Those with RSA key exchange, CBC, 3DES or RC4 are left out, with a warning; none left refuses to start. The suites of TLS 1.3 are limited as soon as one is named.");
         /// Certificates by ACME.
-        letsencrypt: LetsEncrypt = nested(LetsEncrypt::KEYS).refused("TLS with Let's Encrypt");
+        letsencrypt: LetsEncrypt = nested(LetsEncrypt::KEYS);
     }
+}
+
+/// The names that Distribution documents.
+const SUITES: [&str; 25] = [
+    "TLS_RSA_WITH_RC4_128_SHA",
+    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+];
+
+fn suite(name: &str) -> Result<(), String> {
+    let is_known = SUITES.contains(&name);
+    is_known.then_some(()).ok_or_else(|| {
+        format!("{name:?} is no cipher suite that Distribution knows, as TLS_AES_128_GCM_SHA256 is")
+    })
 }
 
 /// What is asked of clients' certificates.
@@ -119,15 +192,46 @@ pub enum MinimumTls {
 section! {
     /// `http.tls.letsencrypt`.
     LetsEncrypt {
-        /// The folder where certificates are kept.
+        /// The folder where certificates, their keys and that of the account are kept; switches ACME on. Replicas that share it share them, and answer each other's challenges.
         cachefile: Option<String> = TEXT;
         /// The address to register with.
         email: Option<String> = TEXT;
-        /// The host names to get certificates for.
-        hosts: Vec<String> = TEXTS;
+        /// The host names to get certificates for, one certificate each.
+        hosts: Vec<String> = TEXTS.check(host).differs("Without any, Roadstead does not start; Distribution gets no certificate.");
         /// The ACME server.
-        directoryurl: Option<String> = TEXT;
+        directoryurl: String = TEXT.default("https://acme-v02.api.letsencrypt.org/directory");
+        /// How the ACME server is shown that the hosts are ours: by a handshake that it makes on port 443, or a request on port 80.
+        challenge: AcmeChallenge = choice(&["tls-alpn-01", "http-01"]).default("tls-alpn-01")
+            .follows("http.tls.letsencrypt.cachefile").differs("Roadstead's own; Distribution does `tls-alpn-01` alone.");
+        /// Where to listen for the requests of `http-01`; others are sent on to `https`.
+        httpaddr: String = TEXT.default(":80").follows("http.tls.letsencrypt.challenge").differs("Roadstead's own.");
+        /// The files of authorities that the ACME server's own certificate may be from, beside those of the system.
+        rootcas: Vec<String> = TEXTS.differs("Roadstead's own.");
     }
+}
+
+/// The shape of a host name that a certificate can be had for by these challenges: no wildcard, no address.
+fn host(host: &str) -> Result<(), String> {
+    let is_label = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(allowed)
+    };
+    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let is_host = host.len() <= 253 && !is_address && host.split('.').all(is_label);
+    is_host.then_some(()).ok_or_else(|| {
+        format!("{host:?} is no host name that ACME gives a certificate for by these challenges")
+    })
+}
+
+/// How an ACME server is shown that a host is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum AcmeChallenge {
+    /// RFC 8737.
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// RFC 8555, section 8.3.
+    #[serde(rename = "http-01")]
+    Http01,
 }
 
 section! {

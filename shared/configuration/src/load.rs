@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The sections of which Distribution keeps only the last; others it joins.
-const WHOLE: [&str; 2] = ["storage", "auth"];
+const WHOLE: [&str; 3] = ["storage", "metadata", "auth"];
 const JOINED: &str = "of values that cannot be joined, the last counts";
 
 const DEFAULT: &str = include_str!("default.yml");
@@ -233,7 +233,7 @@ fn typed(effective: &Effective, problems: &mut Vec<Problem>) -> Option<Configura
 mod tests {
     use super::*;
     use crate::auth::Provider;
-    use crate::middleware::StorageOptions;
+    use crate::middleware::{RegistryOptions, StorageOptions};
     use crate::storage::Driver;
 
     /// The structs, whatever a start would say of features that are not built.
@@ -347,7 +347,9 @@ mod tests {
             configuration.log.hooks[0].options.smtp.addr.as_deref(),
             Some("mail.example.com:25")
         );
-        assert_eq!(configuration.middleware.registry[0].options["foo"], "bar");
+        assert!(
+            matches!(&configuration.middleware.registry[0].options, RegistryOptions::Other(options) if options["foo"] == "bar")
+        );
         assert_eq!(
             configuration.notifications.endpoints[0].ignore.actions,
             ["pull"]

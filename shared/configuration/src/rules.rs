@@ -1,8 +1,10 @@
 //! What holds between keys, and what a value alone does not show.
 
+mod middleware;
+
 use crate::effective::Effective;
 use crate::http::{Http, Net};
-use crate::middleware::Middleware;
+use crate::metadata::Store;
 use crate::storage::{BlobDescriptorCache, Storage};
 use crate::{Configuration, Origin, Problem};
 
@@ -19,7 +21,8 @@ pub(crate) fn check(
     rules.addr(&configuration.http);
     rules.old_tls();
     rules.cache(&configuration.storage);
-    rules.disabled_middleware(&configuration.middleware);
+    rules.middleware(&configuration.middleware);
+    rules.table(configuration);
     rules.validation_switch(configuration);
 }
 
@@ -30,13 +33,20 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     fn warn(&mut self, path: &str, message: &str, suggestion: Option<&str>) {
-        let origin = self
-            .effective
-            .find(path)
-            .map_or(Origin::Default, |leaf| leaf.origin.clone());
+        let origin = self.origin(path);
         let problem = Problem::warning(path, &origin, message);
         self.problems
             .push(problem.suggest_if_some(suggestion.map(str::to_owned)));
+    }
+
+    fn error(&mut self, path: &str, message: impl Into<String>, suggestion: &str) {
+        let problem = Problem::error(path, &self.origin(path), message);
+        self.problems.push(problem.suggest(suggestion));
+    }
+
+    fn origin(&self, path: &str) -> Origin {
+        let leaf = self.effective.find(path);
+        leaf.map_or(Origin::Default, |leaf| leaf.origin.clone())
     }
 
     fn host(&mut self, http: &Http) {
@@ -91,46 +101,30 @@ impl Rules<'_> {
         }
     }
 
-    fn disabled_middleware(&mut self, middleware: &Middleware) {
-        let lists = [
-            (
-                "registry",
-                middleware
-                    .registry
-                    .iter()
-                    .map(|entry| entry.disabled)
-                    .collect::<Vec<_>>(),
-            ),
-            (
-                "repository",
-                middleware
-                    .repository
-                    .iter()
-                    .map(|entry| entry.disabled)
-                    .collect(),
-            ),
-            (
-                "storage",
-                middleware
-                    .storage
-                    .iter()
-                    .map(|entry| entry.disabled)
-                    .collect(),
-            ),
-        ];
-        for (list, entries) in lists {
-            for (index, _) in entries
-                .iter()
-                .enumerate()
-                .filter(|(_, disabled)| **disabled)
-            {
-                let path = format!("middleware.{list}[{index}].disabled");
-                self.warn(
-                    &path,
-                    "this entry is left out; Distribution applies it all the same",
-                    None,
-                );
-            }
+    fn table(&mut self, configuration: &Configuration) {
+        let Some(Store::Dynamodb(dynamodb)) = &configuration.metadata.store else {
+            return;
+        };
+        if dynamodb.table.is_none() {
+            self.error(
+                "metadata.dynamodb.table",
+                "no table is named",
+                "name the table that holds the metadata",
+            );
+        }
+        if dynamodb.region.is_none() && dynamodb.endpoint.is_none() {
+            self.error(
+                "metadata.dynamodb.region",
+                "there is no region, nor an endpoint",
+                "name the region of the table, as in eu-west-1",
+            );
+        }
+        if dynamodb.accesskey.is_some() != dynamodb.secretkey.is_some() {
+            self.error(
+                "metadata.dynamodb.accesskey",
+                "accesskey and secretkey only work together",
+                "give both, or none for the credentials of the environment",
+            );
         }
     }
 

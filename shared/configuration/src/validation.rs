@@ -36,7 +36,7 @@ section! {
 }
 
 /// A list of Go regular expressions.
-const REGEXPS: Key = TEXTS.check(regexp);
+pub(crate) const REGEXPS: Key = TEXTS.check(regexp);
 
 fn regexp(text: &str) -> Result<(), String> {
     GoRegexp::parse(text)

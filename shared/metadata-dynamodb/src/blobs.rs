@@ -44,6 +44,23 @@ impl BlobStore for DynamoDb {
         Err(Error::Unavailable(Box::new(Contention)))
     }
 
+    /// Nothing is moved. That no row pointed to the content is true no more.
+    async fn place(&self, digest: &Digest, location: &str, size: u64) -> Result<String, Error> {
+        for _ in 0..ATTEMPTS {
+            let before = self.stored_at(digest).await?;
+            if before.as_deref() == Some(location) {
+                return Ok(location.to_owned());
+            }
+            let mut transaction = Transaction::default();
+            put_blob(digest, location, size, before.as_deref(), &mut transaction);
+            transaction.delete(&keys::orphan(location), None);
+            if self.table.commit(transaction).await? == Outcome::Done {
+                return Ok(location.to_owned());
+            }
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+
     /// The first page also clears away orphans, so that garbage collection does.
     async fn blobs(&self, page: Page<'_>) -> Result<Vec<StoredBlob>, Error> {
         if page.after.is_none() {
@@ -69,16 +86,23 @@ impl BlobStore for DynamoDb {
         Ok(found)
     }
 
+    /// Of content that was stored meanwhile by any process, nothing is deleted.
+    async fn sweep_blob(&self, digest: &Digest, since: SystemTime) -> Result<bool, Error> {
+        let Some(row) = self.table.get(&keys::blob(digest)).await? else {
+            return Ok(false);
+        };
+        if row.moment("modified")? >= since {
+            return Ok(false);
+        }
+        self.delete_content(digest, row.text("key")?).await
+    }
+
     async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS {
             let Some(key) = self.stored_at(digest).await? else {
                 return Ok(false);
             };
-            let mut transaction = Transaction::default();
-            transaction.delete(&keys::blob(digest), Some(lies_at(&key)));
-            transaction.put(orphan(&key), None);
-            if self.table.commit(transaction).await? == Outcome::Done {
-                self.clear(&key).await?;
+            if self.delete_content(digest, &key).await? {
                 return Ok(true);
             }
         }
@@ -87,6 +111,18 @@ impl BlobStore for DynamoDb {
 }
 
 impl DynamoDb {
+    /// Deletes the content of `digest` if it still lies at `key`.
+    async fn delete_content(&self, digest: &Digest, key: &str) -> Result<bool, Error> {
+        let mut transaction = Transaction::default();
+        transaction.delete(&keys::blob(digest), Some(lies_at(key)));
+        transaction.put(orphan(key), None);
+        let is_done = self.table.commit(transaction).await? == Outcome::Done;
+        if is_done {
+            self.clear(key).await?;
+        }
+        Ok(is_done)
+    }
+
     pub(crate) async fn stored_at(&self, digest: &Digest) -> Result<Option<String>, Error> {
         let row = self.table.get(&keys::blob(digest)).await?;
         row.map(|row| Ok(row.text("key")?.to_owned())).transpose()

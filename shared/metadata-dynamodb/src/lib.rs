@@ -9,9 +9,11 @@
 //! too large for an item and to delete what no row points to. Endpoints, regions, credentials,
 //! timeouts and retries are those of the client that it is handed.
 
+mod aliases;
 mod blobs;
 mod catalog;
 mod contents;
+mod create;
 mod dynamodb;
 mod expression;
 mod keys;
@@ -25,4 +27,5 @@ mod uploads;
 
 pub use aws_sdk_dynamodb as sdk;
 pub use contents::{Contents, ContentsError};
+pub use create::{Creation, create_table};
 pub use dynamodb::{DynamoDb, Options};

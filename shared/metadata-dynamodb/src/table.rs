@@ -32,6 +32,9 @@ pub(crate) struct Query<'a> {
     pub(crate) filter: Option<Expression>,
 }
 
+/// A name between those of canonical digests and those of aliases.
+const BEHIND_SHA256: &str = "sha256;";
+
 impl<'a> Query<'a> {
     pub(crate) fn all(partition: String) -> Self {
         Self {
@@ -53,9 +56,16 @@ impl<'a> Query<'a> {
 
     /// Only rows that are named by a canonical digest, not those of aliases.
     pub(crate) fn canonical(self) -> Self {
-        const BEHIND_SHA256: &str = "sha256;";
         Self {
             before: Some(BEHIND_SHA256),
+            ..self
+        }
+    }
+
+    /// Only rows of aliases: the other algorithms are `sha384` and `sha512`.
+    pub(crate) fn aliases(self) -> Self {
+        Self {
+            after: Some(BEHIND_SHA256),
             ..self
         }
     }
@@ -388,7 +398,7 @@ async fn pause(attempt: u32) {
 }
 
 /// A failed call as this back end's failure.
-fn unavailable<E, R>(error: SdkError<E, R>) -> Error
+pub(crate) fn unavailable<E, R>(error: SdkError<E, R>) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadSession};
 use roadstead_oci::Digest;
-use roadstead_storage::{DriverExt, ListOptions};
+use roadstead_storage::{DriverExt, Key, ListOptions};
 
 use crate::layout::{Layout, unavailable};
 use crate::paths;
@@ -26,7 +26,21 @@ impl BlobStore for Layout {
         let from = paths::upload_data(session).map_err(unavailable)?;
         let to = paths::blob_data(digest).map_err(unavailable)?;
         let _turn = self.blob_turn(digest).read().await;
-        self.driver.rename(&from, &to).await.map_err(unavailable)
+        match self.driver.rename(&from, &to).await {
+            // Another process has it, which may be about to end the upload.
+            Err(roadstead_storage::Error::NotFound(_)) => Err(Error::Busy),
+            moved => moved.map_err(unavailable),
+        }
+    }
+
+    async fn place(&self, digest: &Digest, location: &str, _size: u64) -> Result<String, Error> {
+        let to = paths::blob_data(digest).map_err(unavailable)?;
+        let from = Key::new(location).map_err(unavailable)?;
+        if from != to {
+            let _turn = self.blob_turn(digest).read().await;
+            self.driver.rename(&from, &to).await.map_err(unavailable)?;
+        }
+        Ok(to.as_str().to_owned())
     }
 
     async fn blobs(&self, page: Page<'_>) -> Result<Vec<StoredBlob>, Error> {

@@ -5,6 +5,7 @@
 //! it, referrers for one, lies where they do not look. Links are small files; a push is a batch
 //! of them in an order that a crash cannot turn into a tag without a manifest.
 
+mod aliases;
 mod blobs;
 mod cache;
 mod catalog;

@@ -16,10 +16,10 @@ pub mod testkit;
 
 pub use error::Error;
 pub use record::{
-    HashState, Linked, ManifestPush, ManifestRecord, Page, Referrer, ReferrerQuery, Repositories,
-    StoredBlob, UploadRemains, UploadSession,
+    Alias, HashState, Linked, ManifestPush, ManifestRecord, Page, Referrer, ReferrerQuery,
+    Repositories, StoredBlob, UploadRemains, UploadSession,
 };
 pub use stores::{
-    BlobStore, CatalogStore, LinkStore, ManifestStore, Metadata, ReferrerStore, TagStore,
-    UploadStore,
+    AliasStore, BlobStore, CatalogStore, LinkStore, ManifestStore, Metadata, ReferrerStore,
+    TagStore, UploadStore,
 };

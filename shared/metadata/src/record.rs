@@ -138,6 +138,15 @@ pub struct Linked {
     pub modified: SystemTime,
 }
 
+/// A further digest of the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The further digest.
+    pub alias: Digest,
+    /// The canonical digest.
+    pub digest: Digest,
+}
+
 /// A blob as maintenance finds it.
 #[derive(Clone, Debug)]
 pub struct StoredBlob {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use roadstead_oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
 
 use crate::{
-    Error, HashState, Linked, ManifestPush, ManifestRecord, Page, ReferrerQuery, Repositories,
-    StoredBlob, UploadRemains, UploadSession,
+    Alias, Error, HashState, Linked, ManifestPush, ManifestRecord, Page, ReferrerQuery,
+    Repositories, StoredBlob, UploadRemains, UploadSession,
 };
 
 /// Manifests of repositories.
@@ -120,6 +120,12 @@ pub trait BlobStore: Send + Sync {
     async fn adopt(&self, session: &UploadSession, digest: &Digest, size: u64)
     -> Result<(), Error>;
 
+    /// Makes the content that lies at the storage key `location` that of `digest`, in place of
+    /// content that is there already, and gives the key where it lies now: where a digest has
+    /// one place only, it is moved there. Durable on return; no byte passes through. For moving
+    /// between back ends, while nobody else writes.
+    async fn place(&self, digest: &Digest, location: &str, size: u64) -> Result<String, Error>;
+
     /// The contents whose digests have the canonical algorithm, in order; the page's names are
     /// digests.
     async fn blobs(&self, page: Page<'_>) -> Result<Vec<StoredBlob>, Error>;
@@ -190,6 +196,16 @@ pub trait UploadStore: Send + Sync {
     async fn uploads(&self, repository: &RepositoryName) -> Result<Vec<UploadRemains>, Error>;
 }
 
+/// Further digests, of other algorithms, under which a repository has content.
+#[async_trait]
+pub trait AliasStore: Send + Sync {
+    /// Those of its manifests.
+    async fn manifest_aliases(&self, repository: &RepositoryName) -> Result<Vec<Alias>, Error>;
+
+    /// Those of its blobs.
+    async fn blob_aliases(&self, repository: &RepositoryName) -> Result<Vec<Alias>, Error>;
+}
+
 /// Which repositories there are.
 #[async_trait]
 pub trait CatalogStore: Send + Sync {
@@ -207,6 +223,7 @@ pub trait Metadata:
     + TagStore
     + LinkStore
     + BlobStore
+    + AliasStore
     + ReferrerStore
     + UploadStore
     + CatalogStore
@@ -220,6 +237,7 @@ impl<M> Metadata for M where
         + TagStore
         + LinkStore
         + BlobStore
+        + AliasStore
         + ReferrerStore
         + UploadStore
         + CatalogStore

@@ -40,7 +40,8 @@ use roadstead_oci::{Algorithm, Digest, Digester, Manifest, Reference, Repository
 use time::OffsetDateTime;
 
 use crate::{
-    Error, ManifestPush, ManifestRecord, Metadata, Page, Referrer, Repositories, UploadSession,
+    Alias, Error, ManifestPush, ManifestRecord, Metadata, Page, Referrer, Repositories,
+    UploadSession,
 };
 
 pub use crate::metadata_suite as suite;
@@ -146,6 +147,8 @@ macro_rules! metadata_suite {
             an_upload_becomes_a_blob
             a_blob_is_pushed_again
             deleting_a_blob_deletes_its_content
+            content_from_elsewhere_becomes_a_blob
+            aliases_are_listed
             blobs_are_listed_in_the_order_of_their_digests
             referrers_are_listed_in_the_order_of_their_digests
             referrers_can_be_chosen_by_their_type

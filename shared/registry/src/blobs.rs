@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use roadstead_metadata::{Page, Repositories};
 use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
-use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key};
+use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key, Recipient};
 
 use crate::Error;
+use crate::middleware::Change;
 use crate::registry::{Parts, Repository};
 
 /// The blobs of one repository.
@@ -55,9 +56,23 @@ impl Blobs<'_> {
     /// [`Error::BlobUnknown`] when the repository has no such blob, [`Error::OutOfRange`] when
     /// the range begins at or beyond its end.
     pub async fn pull(self, digest: &Digest, range: ByteRange) -> Result<Pull, Error> {
+        self.pull_for(&Recipient::default(), digest, range).await
+    }
+
+    /// Like [`Blobs::pull`]; a URL is one for this recipient.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Blobs::pull`].
+    pub async fn pull_for(
+        self,
+        recipient: &Recipient,
+        digest: &Digest,
+        range: ByteRange,
+    ) -> Result<Pull, Error> {
         let (canonical, key) = self.locate(digest).await?;
         let parts = self.0.parts();
-        if let Some(url) = redirect(parts, &key).await? {
+        if let Some(url) = redirect(parts, &key, recipient).await? {
             return Ok(Pull::Redirect(url));
         }
         let object = match parts.driver.read(&key, range).await {
@@ -79,6 +94,7 @@ impl Blobs<'_> {
     pub async fn delete(self, digest: &Digest) -> Result<(), Error> {
         let parts = self.0.parts();
         parts.policy.permit_delete()?;
+        let _permit = self.0.permit(&Change::DeleteBlob(digest)).await?;
         if parts.metadata.unlink(self.0.name, digest).await? {
             return Ok(());
         }
@@ -100,6 +116,8 @@ impl Blobs<'_> {
     ) -> Result<bool, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
+        let _permit = self.0.permit(&Change::Upload).await?;
+        let may_read = &|name: &RepositoryName| self.0.registry().serves(name) && may_read(name);
         let found = match from {
             Some(from) if may_read(from) => {
                 let canonical = self.found_in(from, digest).await?;
@@ -199,10 +217,14 @@ pub(crate) async fn stored_size(parts: &Parts, digest: &Digest) -> Result<Option
     Ok(sound(digest, stat).map(|stat| stat.size))
 }
 
-async fn redirect(parts: &Parts, key: &Key) -> Result<Option<String>, Error> {
-    match parts.driver.signer() {
-        Some(signer) if parts.redirect => Ok(signer.sign(key).await?),
-        _ => Ok(None),
+async fn redirect(
+    parts: &Parts,
+    key: &Key,
+    recipient: &Recipient,
+) -> Result<Option<String>, Error> {
+    match &parts.signer {
+        Some(signer) => Ok(signer.sign(key, recipient).await?),
+        None => Ok(None),
     }
 }
 

@@ -12,6 +12,7 @@
 //! - Anything the back end fails at ends the run; a list that is not whole deletes nothing.
 
 mod mark;
+mod resume;
 mod sweep;
 
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use roadstead_oci::{Digest, RepositoryName, Tag};
 
 use crate::Error;
+use crate::collect::mark::Marks;
 use crate::registry::Registry;
 
 /// How to collect.
@@ -80,9 +82,36 @@ impl Registry {
         options: CollectOptions,
         report: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<Summary, Error> {
-        let cutoff = SystemTime::now().checked_sub(options.grace);
-        let cutoff = cutoff.unwrap_or(SystemTime::UNIX_EPOCH);
-        let marks = mark::mark(self, options.delete_untagged, cutoff, report).await?;
-        sweep::sweep(self, marks, options.dry_run, cutoff, report).await
+        let cutoff = cutoff(options.grace);
+        let mut marks = Marks::default();
+        let to_the_end = &|| true;
+        mark::mark(
+            self,
+            &mut marks,
+            None,
+            options.delete_untagged,
+            cutoff,
+            to_the_end,
+            report,
+        )
+        .await?;
+        let swept = sweep::sweep(
+            self,
+            &mut marks,
+            options.dry_run,
+            cutoff,
+            to_the_end,
+            report,
+        );
+        Ok(swept.await?.unwrap_or_default())
     }
 }
+
+/// What was stored since then is young.
+fn cutoff(grace: Duration) -> SystemTime {
+    let cutoff = SystemTime::now().checked_sub(grace);
+    cutoff.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Whether there is time for another step.
+type GoOn<'a> = &'a (dyn Fn() -> bool + Sync);

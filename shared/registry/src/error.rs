@@ -41,6 +41,9 @@ pub enum Error {
     /// The manifest is larger than the limit, in bytes.
     #[error("a manifest has at most {0} bytes")]
     ManifestTooLarge(u64),
+    /// What stands in front of the registry or the repository refuses it.
+    #[error("{0}")]
+    Denied(String),
     /// The operation is switched off.
     #[error("{0}")]
     Unsupported(&'static str),
@@ -69,6 +72,7 @@ impl Error {
                 ErrorCode::ManifestInvalid
             }
             Self::ReferencesUnknown(_) => ErrorCode::ManifestBlobUnknown,
+            Self::Denied(_) => ErrorCode::Denied,
             Self::Unsupported(_) => ErrorCode::Unsupported,
             Self::OutOfRange(_) => ErrorCode::RangeInvalid,
             Self::BodyBroken(_) => ErrorCode::SizeInvalid,

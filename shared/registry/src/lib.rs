@@ -11,6 +11,7 @@ mod collect;
 mod error;
 mod ingest;
 mod manifests;
+pub mod middleware;
 mod policy;
 mod purge;
 mod referrers;

@@ -12,6 +12,7 @@ use roadstead_storage::{ByteRange, Key};
 
 use crate::blobs::stored_size;
 use crate::ingest::Hashes;
+use crate::middleware::Change;
 use crate::registry::Repository;
 use crate::uploads::hashed;
 use crate::{Error, Policy};
@@ -77,11 +78,16 @@ impl Manifests<'_> {
         let canonical = Digester::digest(Algorithm::Sha256, &new.bytes);
         let digest = name(&new.reference, &canonical, &new.bytes)?;
         check_data(&manifest)?;
-        self.check_references(&manifest).await?;
         let mut tags = new.tags;
         if let Reference::Tag(tag) = new.reference {
             tags.push(tag);
         }
+        let change = Change::Push {
+            digest: &canonical,
+            tags: &tags,
+        };
+        let _permit = self.0.permit(&change).await?;
+        self.check_references(&manifest).await?;
         let record = ManifestRecord {
             digest: canonical.clone(),
             media_type: manifest.media_type.clone(),
@@ -130,6 +136,8 @@ impl Manifests<'_> {
         let Some(canonical) = metadata.revision(repository.name, digest).await? else {
             return Err(Error::ManifestUnknown(repository.name.clone(), reference));
         };
+        let change = Change::DeleteManifest(&canonical);
+        let _permit = repository.permit(&change).await?;
         let record = metadata.manifest(repository.name, &reference).await?;
         let manifest = record.and_then(|record| Manifest::parse(&record.bytes, None).ok());
         let subject = manifest.and_then(|manifest| manifest.subject);

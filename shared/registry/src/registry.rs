@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use roadstead_metadata::{Metadata, Page, Repositories};
+use roadstead_metadata::{Metadata, Page};
 use roadstead_oci::RepositoryName;
-use roadstead_storage::Driver;
+use roadstead_storage::{Driver, UrlSigner};
 
 use crate::blobs::Blobs;
 use crate::manifests::Manifests;
+use crate::middleware::Middleware;
 use crate::referrers::Referrers;
 use crate::tags::Tags;
 use crate::uploads::Uploads;
@@ -17,35 +18,49 @@ use crate::{Error, Policy};
 #[derive(Clone, Debug)]
 pub struct Registry(Arc<Parts>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub(crate) metadata: Arc<dyn Metadata>,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) policy: Policy,
-    pub(crate) redirect: bool,
+    pub(crate) middleware: Middleware,
+    /// Where clients are sent for bytes; `None` when the registry serves all of them itself.
+    pub(crate) signer: Option<Arc<dyn UrlSigner>>,
 }
 
 impl Registry {
     /// A registry over `metadata` and the bytes in `driver`.
     pub fn new(metadata: Arc<dyn Metadata>, driver: Arc<dyn Driver>, policy: Policy) -> Self {
+        let signs = driver.signer().is_some();
+        let signer = || Arc::new(Arc::clone(&driver)) as Arc<dyn UrlSigner>;
         Self(Arc::new(Parts {
             metadata,
+            signer: signs.then(signer),
             driver,
             policy,
-            redirect: true,
+            middleware: Middleware::default(),
         }))
     }
 
     /// The same registry, which serves every byte itself even where the driver could let
     /// clients fetch them: Distribution's `storage.redirect.disable`.
     pub fn without_redirects(self) -> Self {
-        let parts = &self.0;
-        Self(Arc::new(Parts {
-            metadata: Arc::clone(&parts.metadata),
-            driver: Arc::clone(&parts.driver),
-            policy: parts.policy.clone(),
-            redirect: false,
-        }))
+        self.with(|parts| parts.signer = None)
+    }
+
+    /// The same registry, which sends clients where `signer` says.
+    pub fn with_signer(self, signer: Arc<dyn UrlSigner>) -> Self {
+        self.with(|parts| parts.signer = Some(signer))
+    }
+
+    /// The same registry with `middleware` in front of it.
+    pub fn with_middleware(self, middleware: Middleware) -> Self {
+        self.with(|parts| parts.middleware = middleware)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// The repository `name`, which need not exist.
@@ -62,8 +77,7 @@ impl Registry {
     ///
     /// [`Error::Unavailable`] only.
     pub async fn catalog(&self, page: Page<'_>) -> Result<Vec<RepositoryName>, Error> {
-        let which = Repositories::WithManifests;
-        Ok(self.parts().metadata.repositories(which, page).await?)
+        self.served(page).await
     }
 
     /// What this registry permits.
@@ -84,6 +98,11 @@ pub struct Repository<'a> {
 }
 
 impl<'a> Repository<'a> {
+    /// Its name.
+    pub fn name(self) -> &'a RepositoryName {
+        self.name
+    }
+
     /// Its blobs.
     pub fn blobs(self) -> Blobs<'a> {
         Blobs(self)
@@ -107,6 +126,10 @@ impl<'a> Repository<'a> {
     /// The referrers of its manifests.
     pub fn referrers(self) -> Referrers<'a> {
         Referrers(self)
+    }
+
+    pub(crate) fn registry(self) -> &'a Registry {
+        self.registry
     }
 
     pub(crate) fn parts(self) -> &'a Parts {

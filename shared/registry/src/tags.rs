@@ -4,6 +4,7 @@ use roadstead_metadata::Page;
 use roadstead_oci::{Reference, Tag};
 
 use crate::Error;
+use crate::middleware::Change;
 use crate::registry::Repository;
 
 /// The tags of one repository.
@@ -36,6 +37,7 @@ impl Tags<'_> {
         let repository = self.0;
         let parts = repository.parts();
         parts.policy.permit_delete()?;
+        let _permit = repository.permit(&Change::DeleteTag(tag)).await?;
         if parts.metadata.delete_tag(repository.name, tag).await? {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::Error;
 use crate::ingest::{Hashes, TransportError, ingest};
+use crate::middleware::Change;
 use crate::registry::Repository;
 
 /// The uploads of one repository.
@@ -37,6 +38,7 @@ impl<'a> Uploads<'a> {
     pub async fn begin(self) -> Result<UploadSession, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
+        let _permit = self.0.permit(&Change::Upload).await?;
         let session = UploadSession {
             repository: self.0.name.clone(),
             id: Uuid::now_v7().to_string(),
@@ -56,13 +58,16 @@ impl<'a> Uploads<'a> {
     pub async fn open(self, id: &str) -> Result<OpenUpload<'a>, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
+        let _permit = self.0.permit(&Change::Upload).await?;
         let session = self.session(id).await?;
         let key = Key::new(&parts.metadata.upload_location(&session))?;
-        let mut upload = self.hold(&key).await?;
-        // The one who had it may have ended it: then there is nothing to go on with.
+        let upload = self.hold(&key).await?;
+        // The one who had it may have ended it: then there is nothing to go on with. What lies at
+        // the key may be a blob by now, which only the metadata knows.
         if let Err(error) = self.session(id).await {
-            upload.cancel().await?;
-            parts.metadata.end(self.0.name, id).await?;
+            if matches!(error, Error::UploadUnknown) {
+                parts.metadata.end(self.0.name, id).await?;
+            }
             return Err(error);
         }
         Ok(OpenUpload {
@@ -161,11 +166,21 @@ impl OpenUpload<'_> {
         }
         let metadata = &self.repository.parts().metadata;
         let name = self.repository.name;
-        metadata.adopt(&self.session, &canonical, size).await?;
+        if let Err(error) = metadata.adopt(&self.session, &canonical, size).await {
+            return Err(self.lost_to_another(error.into()).await);
+        }
         let alias = (canonical != *expected).then_some(expected);
         metadata.link(name, &canonical, alias).await?;
         metadata.end(name, &self.session.id).await?;
         Ok(())
+    }
+
+    /// What is wrong when the upload cannot become a blob: another process may have ended it.
+    async fn lost_to_another(&self, error: Error) -> Error {
+        match self.repository.uploads().session(&self.session.id).await {
+            Err(Error::UploadUnknown) => Error::UploadUnknown,
+            _ => error,
+        }
     }
 
     async fn refuse(self, expected: &Digest, actual: Digest) -> Result<(), Error> {
@@ -175,8 +190,9 @@ impl OpenUpload<'_> {
     }
 
     /// Ends the upload and forgets its bytes.
-    pub async fn cancel(mut self) -> Result<(), Error> {
-        self.upload.cancel().await?;
+    ///
+    /// The metadata deletes them: another process may have made them a blob just now.
+    pub async fn cancel(self) -> Result<(), Error> {
         let metadata = &self.repository.parts().metadata;
         metadata.end(self.repository.name, &self.session.id).await?;
         Ok(())
@@ -243,7 +259,11 @@ impl OpenUpload<'_> {
                 offset,
                 length: Some(length),
             };
-            let object = parts.driver.read(&key, range).await?;
+            let object = match parts.driver.read(&key, range).await {
+                // They were there: another process has taken them, and is about to end this.
+                Err(roadstead_storage::Error::NotFound(_)) => return Err(Error::UploadBusy),
+                object => object?,
+            };
             hashes = hashed(hashes, object.content).await?;
             offset += length;
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use roadstead_storage::{Error, Key};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
 use crate::cached::Cached;
@@ -130,6 +131,24 @@ impl Threads {
 
     pub(crate) fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// Runs short `work` that blocks, on the caller's own thread where the runtime can spare it:
+    /// another one takes over what else that thread has to do. Waking a thread to hand `work` over,
+    /// and waking the first when it is done, would cost as much as writing a small file.
+    pub(crate) async fn run_here<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Arc<Disk>) -> Result<T, Error> + Send + 'static,
+    {
+        let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        let permit = Arc::clone(&self.disk.permits).try_acquire_owned();
+        match (flavor, permit) {
+            (Ok(RuntimeFlavor::MultiThread), Ok(_permit)) => {
+                tokio::task::block_in_place(|| work(&self.disk))
+            }
+            _ => self.run(work).await,
+        }
     }
 
     /// Runs `work` where it may block. Dropping the future does not stop work that has begun; it

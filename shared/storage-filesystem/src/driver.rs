@@ -63,7 +63,7 @@ impl Driver for FilesystemDriver {
     async fn write(&self, writes: &[Write]) -> Result<(), Error> {
         let writes = writes.to_vec();
         let write = move |disk: &_| write::write(disk, &writes);
-        self.threads.run(move |disk| write(disk)).await
+        self.threads.run_here(move |disk| write(disk)).await
     }
 
     async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// How many threads help the one that syncs.
-const HELPERS: usize = 3;
+const HELPERS: usize = 5;
 
 /// How one file is synced.
 pub(crate) type Sync = fn(&File) -> io::Result<()>;

@@ -88,8 +88,10 @@ async fn abort_uploads(bucket: &Bucket, key: &Key) -> Result<bool, Failure> {
 
 /// Where Distribution's tree has links and blobs there is never an upload: a request less.
 fn may_have_uploads(key: &Key) -> bool {
-    let mut components = key.as_str().split('/');
-    !components.any(|component| matches!(component, "_manifests" | "_layers" | "blobs"))
+    let key = key.as_str();
+    let mut components = key.split('/');
+    !key.starts_with("docker/registry/v2/blobs")
+        && !components.any(|component| matches!(component, "_manifests" | "_layers"))
 }
 
 #[cfg(test)]
@@ -101,6 +103,7 @@ mod tests {
         for (key, expected) in [
             ("", true),
             ("u/v", true),
+            ("blobs/ab/id", true),
             ("docker/registry/v2/repositories/a/_uploads/id", true),
             ("docker/registry/v2/repositories/a", true),
             ("docker/registry/v2/repositories/a/_manifests/tags/t", false),

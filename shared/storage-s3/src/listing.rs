@@ -62,7 +62,10 @@ async fn collect(
     let mut names = BTreeMap::new();
     let mut nothing = true;
     let mut token: Option<String> = None;
-    let start = options.after.filter(|after| !after.is_empty());
+    let start = options
+        .after
+        .map(sendable)
+        .filter(|after| !after.is_empty());
     let start = start.map(|after| format!("{below}{after}"));
     let is_wanted = |name: &str| {
         let after = options.after.is_none_or(|after| name > after);
@@ -101,6 +104,15 @@ async fn collect(
         }
         token = Some(next);
     }
+}
+
+/// The beginning of a name that S3 can be asked about: its answer repeats it, in XML, and no name
+/// of an object has more than 1024 bytes. It comes before all that comes after the name.
+fn sendable(name: &str) -> &str {
+    const LONGEST: usize = 256;
+    let end = name.find(|next: char| !next.is_ascii_graphic());
+    let name = &name[..end.unwrap_or(name.len())];
+    &name[..name.len().min(LONGEST)]
 }
 
 /// A name that is both content and a prefix is content.

@@ -8,7 +8,7 @@ use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::presigning::PresigningConfig;
-use roadstead_storage::{Error, Key, UrlSigner};
+use roadstead_storage::{Error, Key, Recipient, UrlSigner};
 
 use crate::bucket::Bucket;
 use crate::config::ConfigError;
@@ -26,7 +26,7 @@ pub(crate) struct Signer {
 
 #[async_trait]
 impl UrlSigner for Signer {
-    async fn sign(&self, key: &Key) -> Result<Option<String>, Error> {
+    async fn sign(&self, key: &Key, _: &Recipient) -> Result<Option<String>, Error> {
         let lifetime = PresigningConfig::expires_in(LIFETIME);
         let lifetime = lifetime.map_err(|error| Error::Unavailable(error.into()))?;
         let call = self.bucket.client.get_object();
@@ -41,6 +41,10 @@ impl UrlSigner for Signer {
         let signed = call.presigned(lifetime).await;
         let signed = signed.map_err(|error| Failure::new("signing a URL", error).outage())?;
         Ok(Some(signed.uri().to_owned()))
+    }
+
+    fn object(&self, key: &Key) -> Option<String> {
+        Some(self.bucket.object(key))
     }
 }
 

@@ -5,7 +5,9 @@
 mod support;
 
 use bytes::Bytes;
-use roadstead_storage::{ByteRange, Driver, DriverExt, Key, ListOptions, Write, WriteMode};
+use roadstead_storage::{
+    ByteRange, Driver, DriverExt, Key, ListOptions, Recipient, Write, WriteMode,
+};
 use roadstead_storage_s3::{Config, S3Driver};
 use support::Folder;
 use support::proxy::Proxy;
@@ -99,7 +101,12 @@ async fn reading_and_writing_are_one_request_each() {
     assert_eq!(s3.requests(), "GetObject");
     s3.driver.try_get(&key("p/c"), 100).await.unwrap();
     assert_eq!(s3.requests(), "GetObject");
-    s3.driver.signer().unwrap().sign(&key("p/a")).await.unwrap();
+    s3.driver
+        .signer()
+        .unwrap()
+        .sign(&key("p/a"), &Recipient::default())
+        .await
+        .unwrap();
     assert_eq!(s3.requests(), "", "signing asks nobody");
 }
 

@@ -15,6 +15,7 @@ mod driver_ext;
 mod error;
 mod key;
 mod memory;
+pub mod redirection;
 mod signer;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
@@ -28,4 +29,4 @@ pub use driver_ext::DriverExt;
 pub use error::Error;
 pub use key::Key;
 pub use memory::MemoryDriver;
-pub use signer::UrlSigner;
+pub use signer::{Recipient, UrlSigner};

@@ -114,6 +114,11 @@ fn each_shared_crate_depends_only_on_what_is_below_it() {
             "roadstead-metadata-dynamodb",
             &["roadstead-metadata", "roadstead-oci"],
         ),
+        ("roadstead-storage-cloudfront", &["roadstead-storage"]),
+        (
+            "roadstead-migration",
+            &["roadstead-metadata", "roadstead-oci", "roadstead-storage"],
+        ),
         (
             "roadstead-storage-filesystem",
             &["roadstead-oci", "roadstead-storage"],
@@ -156,6 +161,7 @@ fn the_core_knows_no_http_and_no_cloud() {
         "roadstead-registry",
         "roadstead-metadata",
         "roadstead-metadata-layout",
+        "roadstead-migration",
         "roadstead-storage",
         "roadstead-oci",
     ] {
@@ -219,8 +225,10 @@ fn route_groups_do_not_know_each_other() {
         .iter()
         .filter(|(_, member)| member.folder.parent().unwrap().ends_with("functions"))
         .collect();
-    assert!(groups.len() >= 5, "the route groups have moved");
-    for (name, _) in &groups {
+    assert!(groups.len() >= 7, "the functions have moved");
+    // The one function that is all groups at once.
+    let single = |name: &str| name != "roadstead-combined";
+    for (name, _) in groups.iter().filter(|(name, _)| single(name)) {
         let others = workspace.inside(name);
         for (other, _) in &groups {
             assert!(!others.contains(&***other), "{name} depends on {other}");

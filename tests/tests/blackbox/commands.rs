@@ -2,7 +2,7 @@
 
 use roadstead_tests::registry::{Setup, free_address};
 use roadstead_tests::tool::{self, Outcome};
-use roadstead_tests::{Image, Implementation, Registry, sha256};
+use roadstead_tests::{Image, Implementation, Registry, only_over, sha256};
 use serde_json::json;
 
 fn setup() -> Setup {
@@ -61,6 +61,7 @@ fn without_a_configuration_it_serves_the_default_and_says_where() {
 
 #[test]
 fn a_mistake_in_the_configuration_ends_the_start_and_is_named() {
+    only_over!(Filesystem: "it configures another driver");
     for (overrides, named) in [
         (json!({"version": "0.2"}), "0.2"),
         (json!({"version": null}), "version"),
@@ -84,6 +85,7 @@ fn a_mistake_in_the_configuration_ends_the_start_and_is_named() {
 
 #[test]
 fn a_file_that_is_no_yaml_ends_the_start() {
+    roadstead_tests::only_by_socket!("the test looks at the words of the server");
     let setup = setup();
     let path = setup.write_config(&free_address());
     for text in ["", "version: [", "just text", "- a\n- list\n"] {
@@ -129,6 +131,8 @@ fn a_variable_may_name_the_configuration() {
 
 #[test]
 fn the_configuration_that_debian_ships_is_served() {
+    roadstead_tests::only_by_socket!("its address is not written as the front reads it");
+    only_over!(Filesystem: "it looks at the files");
     let debians = "/etc/docker/registry/config.yml";
     let Ok(text) = std::fs::read_to_string(debians) else {
         roadstead_tests::skip!("there is no {debians}");
@@ -164,6 +168,7 @@ fn the_configuration_that_debian_ships_is_served() {
 
 #[test]
 fn memory_can_be_the_store() {
+    only_over!(Filesystem: "it configures another driver");
     let registry = Registry::with(json!({"storage": {"filesystem": null, "inmemory": {}}}));
     let image = Image::seeded(2);
     registry.push_image("app", "latest", &image);

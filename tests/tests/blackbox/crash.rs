@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use roadstead_tests::image::{OCI_MANIFEST, noise};
 use roadstead_tests::registry::with_query;
-use roadstead_tests::{Image, Registry, sha256};
+use roadstead_tests::{Image, Registry, only_over, sha256};
 
 /// A 200 has the content that belongs to the digest; anything else is 404.
 #[track_caller]
@@ -22,6 +22,7 @@ fn assert_whole_or_missing(registry: &Registry, repository: &str, content: &[u8]
 
 #[test]
 fn a_blob_cut_off_at_any_byte_is_never_served_damaged() {
+    only_over!(Filesystem: "it looks at the files");
     let content = noise(1, 100_000);
     let mut registry = Registry::start();
     for sent in [0, 1, 4095, 4096, 65_536, 99_999, 100_000] {
@@ -201,6 +202,7 @@ fn damage(path: &Path, how: usize) {
 
 #[test]
 fn pushing_again_repairs_a_damaged_blob() {
+    only_over!(Filesystem: "it looks at the files");
     let content = noise(8, 10_000);
     let digest = sha256(&content);
     // An empty file and half a file, as a machine without power leaves them (distribution#4489, #2788).
@@ -232,6 +234,7 @@ fn pushing_again_repairs_a_damaged_blob() {
 
 #[test]
 fn an_emptied_blob_is_not_said_to_be_there() {
+    only_over!(Filesystem: "it looks at the files");
     let mut registry = Registry::start();
     let content = noise(9, 1000);
     let digest = registry.push_blob("app", &content);
@@ -248,6 +251,7 @@ fn an_emptied_blob_is_not_said_to_be_there() {
 
 #[test]
 fn pushing_again_repairs_a_damaged_manifest() {
+    only_over!(Filesystem: "it looks at the files");
     let image = Image::seeded(10);
     for how in [0, 1, 2] {
         let mut registry = Registry::start();
@@ -265,6 +269,7 @@ fn pushing_again_repairs_a_damaged_manifest() {
 
 #[test]
 fn pushing_again_repairs_damaged_links() {
+    only_over!(Filesystem: "it looks at the files");
     let image = Image::seeded(11);
     let links = |registry: &Registry| -> Vec<PathBuf> {
         let store = registry.store();
@@ -298,6 +303,7 @@ fn pushing_again_repairs_damaged_links() {
 
 #[test]
 fn leftovers_of_a_crash_are_no_content() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let image = Image::seeded(12);
     registry.push_image("app", "latest", &image);

@@ -1,7 +1,7 @@
 //! Errors: one JSON form for all of them, and the status that belongs to each code.
 
 use roadstead_tests::digest::absent;
-use roadstead_tests::{Image, Registry, Response};
+use roadstead_tests::{Image, Registry, Response, only_over};
 use serde_json::Value;
 
 /// The form that the specification gives an error document.
@@ -103,6 +103,7 @@ fn a_method_that_does_not_fit_is_answered_with_those_that_do() {
 
 #[test]
 fn an_error_tells_nothing_about_the_inside() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     registry.push_image("app", "latest", &Image::seeded(1));
     let root = registry.store().root();
@@ -127,6 +128,7 @@ fn an_error_tells_nothing_about_the_inside() {
 
 #[test]
 fn a_store_that_fails_is_the_servers_fault_and_is_not_described() {
+    only_over!(Filesystem: "it looks at the files");
     let mut registry = Registry::start();
     let image = Image::seeded(2);
     registry.push_image("app", "latest", &image);
@@ -161,6 +163,7 @@ impl Drop for Tmpfs {
 
 #[test]
 fn a_full_disk_is_said_and_survived() {
+    only_over!(Filesystem: "it looks at the files");
     let store = roadstead_tests::Store::new();
     std::fs::create_dir(store.root()).unwrap();
     let root = store.root();

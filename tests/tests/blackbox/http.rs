@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use roadstead_tests::client::Address;
 use roadstead_tests::image::noise;
 use roadstead_tests::registry::{Setup, with_query};
-use roadstead_tests::{Image, Implementation, Registry, http2, path_of, sha256, wait};
+use roadstead_tests::{Image, Implementation, Registry, http2, only_over, path_of, sha256, wait};
 use serde_json::json;
 
 fn setup() -> Setup {
@@ -76,6 +76,30 @@ fn urls_are_built_from_what_the_client_and_its_proxies_say() {
                 .starts_with(&format!("{origin}/v2/app/blobs/uploads/")),
             "{headers:?}: {location}"
         );
+    }
+}
+
+#[test]
+fn a_client_that_is_no_trusted_proxy_forges_no_url() {
+    roadstead_tests::only_by_socket!(
+        "a gateway speaks TLS for functions, and says where a request is from"
+    );
+    for proxies in [json!([]), json!(["192.0.2.0/24", "unix"])] {
+        let registry = Registry::with(json!({"http": {"trustedproxies": proxies}}));
+        for headers in [
+            &[
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "evil.example"),
+            ][..],
+            &[("Forwarded", "proto=https;host=evil.example")],
+        ] {
+            let location = location(&registry, headers);
+            let own = format!("http://{}/v2/", registry.host());
+            assert!(
+                location.starts_with(&own),
+                "{proxies} {headers:?}: {location}"
+            );
+        }
     }
 }
 
@@ -227,6 +251,7 @@ fn links_to_the_next_page_keep_the_prefix() {
 
 #[test]
 fn the_operators_headers_are_on_every_answer() {
+    roadstead_tests::only_by_socket!("a function sends several values of a header as one list");
     let headers = json!({"X-Content-Type-Options": ["nosniff"], "X-Several": ["one", "two"]});
     let registry = Registry::with(json!({"http": {"headers": headers}}));
     registry.push_image("app", "latest", &Image::seeded(1));
@@ -258,6 +283,7 @@ fn the_root_answers_health_checks() {
 
 #[test]
 fn a_unix_socket_is_served() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = setup().unix().start();
     let image = Image::seeded(1);
     registry.push_image("app", "latest", &image);
@@ -266,6 +292,7 @@ fn a_unix_socket_is_served() {
 
 #[test]
 fn a_socket_left_behind_is_replaced_and_another_file_is_not() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = setup().unix().start();
     let Address::Unix(path) = registry.address().clone() else {
         panic!("not a Unix socket")
@@ -296,6 +323,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 #[test]
 fn a_socket_from_systemd_is_served_instead_of_the_configured_address() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let python = roadstead_tests::require!("python3");
     let launcher = [python.to_str().unwrap(), "-c", ACTIVATE, "{address}"];
     let registry = setup()
@@ -345,6 +373,8 @@ fn push_half(registry: &Registry, content: &[u8]) -> roadstead_tests::Connection
 
 #[test]
 fn a_terminated_registry_finishes_what_it_has_begun() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::with(json!({"http": {"draintimeout": "60s"}}));
     let content = noise(1, 4_000_000);
     let mut upload = push_half(&registry, &content);
@@ -375,6 +405,8 @@ fn a_terminated_registry_finishes_what_it_has_begun() {
 
 #[test]
 fn draining_ends_at_the_deadline() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::with(json!({"http": {"draintimeout": "100ms"}}));
     let _upload = push_half(&registry, &noise(2, 4_000_000));
     registry.terminate();
@@ -386,6 +418,8 @@ fn draining_ends_at_the_deadline() {
 
 #[test]
 fn without_draining_a_terminated_registry_ends_at_once() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let _upload = push_half(&registry, &noise(3, 4_000_000));
     registry.terminate();
@@ -474,6 +508,7 @@ fn an_old_client_is_served() {
 
 #[test]
 fn a_target_may_be_written_in_full() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = Registry::start();
     let mut connection = registry.connect();
     connection
@@ -500,6 +535,7 @@ fn statuses(registry: &Registry, bytes: &str) -> Vec<u16> {
 
 #[test]
 fn a_request_that_can_be_read_in_two_ways_is_refused() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = Registry::start();
     let begin = "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\n";
     for headers in [
@@ -560,6 +596,7 @@ fn chunks_that_lie_store_nothing() {
 
 #[test]
 fn heads_that_are_too_large_are_refused() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = Registry::start();
     let large = "x".repeat(2_000_000);
     let many: String = (0..5000)
@@ -582,6 +619,7 @@ fn heads_that_are_too_large_are_refused() {
 
 #[test]
 fn what_is_not_http_does_not_disturb() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = Registry::start();
     for bytes in [
         "\0\0\0\0",
@@ -628,6 +666,7 @@ fn clients_that_say_nothing_more_do_not_keep_others_out() {
 
 #[test]
 fn a_client_that_never_ends_its_head_is_hung_up_on() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = Registry::with(json!({"http": {"readheadertimeout": "200ms"}}));
     for beginning in ["", "GET /v2/ HTTP/1.1\r\nHost: x\r\nX-"] {
         let mut connection = registry.connect();
@@ -674,6 +713,7 @@ fn h2c() -> Registry {
 
 #[test]
 fn http2_without_tls_is_served_when_asked_for() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = h2c();
     let mut connection = registry.connect();
     connection
@@ -730,6 +770,7 @@ fn streams_opened_and_reset_at_once_do_not_keep_others_out() {
 
 #[test]
 fn headers_that_go_on_for_ever_end_the_connection() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let registry = h2c();
     let mut connection = registry.connect();
     let mut bytes = [http2::preface(), http2::get_unfinished(1, "/v2/")].concat();
@@ -753,6 +794,7 @@ fn headers_that_go_on_for_ever_end_the_connection() {
 
 #[test]
 fn secrets_are_not_logged() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let registry =
         Registry::with(json!({"log": {"level": "debug", "accesslog": {"disabled": false}}}));
     let location = registry.append(&registry.begin_upload("app"), b"content");
@@ -785,6 +827,7 @@ fn secrets_are_not_logged() {
 
 #[test]
 fn a_line_break_in_a_request_makes_no_line_in_the_log() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let registry =
         Registry::with(json!({"log": {"level": "debug", "accesslog": {"disabled": false}}}));
     let request = registry.request("GET", "/v2/app/manifests/x%0aFORGED%0d%0aFORGED?%0aFORGED");

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod access;
+mod acme;
 mod architecture;
+mod authentication;
 mod bodies;
 mod clients;
 mod commands;
@@ -12,9 +15,20 @@ mod distribution_interop;
 mod errors;
 mod garbage_collect;
 mod http;
+mod lambda;
+mod login;
 mod management;
+mod middleware;
+mod migration;
 mod names_and_paths;
+mod outages;
 mod pull;
 mod push;
 mod reads;
+mod redirects;
+mod shared_store;
+mod tls;
+mod tokens;
+mod upload_server;
 mod uploads;
+mod watch;

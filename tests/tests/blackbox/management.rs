@@ -2,7 +2,7 @@
 
 use roadstead_tests::digest::absent;
 use roadstead_tests::image::OCI_MANIFEST;
-use roadstead_tests::{Image, Registry, sha256};
+use roadstead_tests::{Image, Registry, only_over, sha256};
 use serde_json::json;
 
 #[test]
@@ -159,6 +159,7 @@ fn nothing_can_be_deleted_unless_the_operator_allows_it() {
 
 #[test]
 fn a_read_only_registry_serves_and_takes_nothing() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let image = Image::seeded(1);
     registry.push_image("app", "latest", &image);

@@ -2,7 +2,7 @@
 
 use roadstead_tests::digest::absent;
 use roadstead_tests::image::{OCI_MANIFEST, noise};
-use roadstead_tests::{Image, Registry, sha256, sha512};
+use roadstead_tests::{Image, Registry, only_over, sha256, sha512};
 
 /// What is no repository name, as it would be written in a URL.
 const BAD_NAMES: &[&str] = &[
@@ -68,6 +68,7 @@ const BAD_NAMES: &[&str] = &[
 
 #[test]
 fn a_bad_name_is_refused_on_every_route() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     registry.push_image("app", "latest", &Image::seeded(1));
     let before = registry.store().tree();
@@ -197,6 +198,7 @@ fn the_longest_name_works_and_one_more_is_refused() {
 
 #[test]
 fn a_bad_tag_is_refused() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let image = Image::seeded(5);
     registry.push_image("app", "latest", &image);
@@ -261,6 +263,7 @@ fn bad_digests() -> Vec<String> {
 
 #[test]
 fn a_bad_digest_in_the_path_is_refused() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     registry.push_image("app", "latest", &Image::seeded(6));
     let before = registry.store().tree();
@@ -391,6 +394,7 @@ fn a_path_that_leads_out_of_the_store_finds_nothing() {
 
 #[test]
 fn a_link_that_leads_out_of_the_store_is_not_followed_to_a_file() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let image = Image::seeded(10);
     registry.push_image("app", "latest", &image);
@@ -411,6 +415,7 @@ fn a_link_that_leads_out_of_the_store_is_not_followed_to_a_file() {
 
 #[test]
 fn a_root_that_is_a_link_is_a_root() {
+    only_over!(Filesystem: "it looks at the files");
     let store = roadstead_tests::Store::new();
     std::fs::create_dir(store.scratch().join("real")).unwrap();
     std::os::unix::fs::symlink(store.scratch().join("real"), store.root()).unwrap();
@@ -423,6 +428,7 @@ fn a_root_that_is_a_link_is_a_root() {
 
 #[test]
 fn things_that_are_no_files_are_not_waited_for() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let image = Image::seeded(12);
     registry.push_image("app", "latest", &image);

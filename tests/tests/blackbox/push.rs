@@ -466,6 +466,7 @@ fn clients_that_race_for_a_tag_leave_one_of_their_images() {
 
 #[test]
 fn a_large_blob_passes_through_little_memory() {
+    roadstead_tests::only_by_socket!("a function takes no large blob");
     const SIZE: usize = 128 * 1024 * 1024;
     let registry = Registry::start();
     let content = noise(19, SIZE);

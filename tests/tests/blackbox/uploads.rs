@@ -2,7 +2,7 @@
 
 use roadstead_tests::image::noise;
 use roadstead_tests::registry::{SECRET, Setup, with_query};
-use roadstead_tests::{Implementation, Registry, sha256, wait};
+use roadstead_tests::{Implementation, Registry, only_over, sha256, wait};
 use serde_json::json;
 
 fn ranged(
@@ -231,6 +231,7 @@ fn an_upload_that_is_over_is_unknown() {
 
 #[test]
 fn a_cancelled_upload_leaves_no_file() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     registry.push_blob("app", b"something else");
     let before = registry.store().tree();
@@ -247,6 +248,7 @@ fn a_cancelled_upload_leaves_no_file() {
 
 #[test]
 fn a_finished_upload_leaves_no_session() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let location = registry.append(&registry.begin_upload("app"), &noise(6, 1000));
     let _ = registry
@@ -263,6 +265,7 @@ fn a_finished_upload_leaves_no_session() {
 
 #[test]
 fn content_that_is_not_what_was_announced_is_not_stored() {
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let location = registry.append(&registry.begin_upload("app"), b"what was ");
     let meant = sha256(b"what was meant");
@@ -291,6 +294,7 @@ fn an_upload_goes_on_after_a_restart() {
 
 #[test]
 fn a_resumed_upload_is_checked_against_its_whole_content() {
+    only_over!(Filesystem: "it looks at the files");
     let mut registry = Registry::start();
     let content = noise(8, 5000);
     let location = registry.append(&registry.begin_upload("app"), &content[..3000]);
@@ -626,6 +630,8 @@ fn a_form_does_not_swallow_the_content() {
 
 #[test]
 fn an_old_upload_is_purged_and_a_young_one_is_not() {
+    roadstead_tests::only_by_socket!("functions purge by schedule: see the module lambda");
+    only_over!(Filesystem: "it looks at the files");
     let registry = Registry::start();
     let old = registry.append(&registry.begin_upload("app"), b"old");
     let young = registry.append(&registry.begin_upload("app"), b"young");
@@ -651,6 +657,7 @@ fn an_old_upload_is_purged_and_a_young_one_is_not() {
 
 #[test]
 fn a_refusal_arrives_although_the_client_is_still_sending() {
+    roadstead_tests::only_by_socket!("a gateway takes the whole body first");
     let registry = Registry::start();
     let body = vec![7; 32 * 1024 * 1024];
     for _ in 0..5 {

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use proptest::prelude::*;
-use roadstead_api::{Api, ApiOptions, Secret, UrlOptions, Urls};
+use roadstead_api::{Api, ApiOptions, Connection, Peer, Secret, TrustedProxies, UrlOptions, Urls};
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Digest, RepositoryName};
 use roadstead_registry::{Policy, Registry};
@@ -37,7 +37,12 @@ fn api(relative: bool) -> Api {
 fn urls(headers: HeaderMap, relative: bool) -> Urls {
     let mut request = Request::builder().uri("/v2/").body(()).unwrap();
     *request.headers_mut() = headers;
-    let (mut parts, ()) = request.into_parts();
+    request.extensions_mut().insert(Connection {
+        peer: Peer::Local,
+        secure: false,
+    });
+    let proxies = TrustedProxies::parse(["unix"]).unwrap();
+    let (mut parts, ()) = proxies.mark(request).into_parts();
     let urls = Urls::from_request_parts(&mut parts, &api(relative)).now_or_never();
     urls.unwrap().unwrap()
 }

@@ -104,34 +104,8 @@ fn a_driver_named_by_a_variable_beside_that_of_the_file_says_how_to_replace_it()
 fn features_that_are_not_built_refuse_to_start_where_silence_would_be_dangerous() {
     let table = [
         (
-            "auth: {htpasswd: {realm: r, path: /p}}",
-            "auth.htpasswd: htpasswd authentication",
-        ),
-        ("auth: {silly: }", "auth.silly: silly authentication"),
-        ("auth: token", "auth.token: token authentication"),
-        (
-            "http: {tls: {certificate: /c}}",
-            "http.tls.certificate: TLS",
-        ),
-        (
-            "http: {tls: {clientcas: [/c]}}",
-            "http.tls.clientcas: TLS with client certificates",
-        ),
-        (
-            "http: {tls: {letsencrypt: {cachefile: /c}}}",
-            "http.tls.letsencrypt: TLS with Let's Encrypt",
-        ),
-        (
             "proxy: {remoteurl: 'https://registry-1.docker.io'}",
             "proxy.remoteurl: the pull-through cache",
-        ),
-        (
-            "middleware: {storage: [{name: redirect, options: {baseurl: 'https://a'}}]}",
-            "middleware.storage: storage middleware",
-        ),
-        (
-            "middleware: {registry: [{name: x}]}",
-            "middleware.registry: registry middleware",
         ),
         (
             "policy: {repository: {classes: [image]}}",
@@ -198,6 +172,46 @@ fn other_features_that_are_not_built_warn() {
     );
 }
 
+/// What is misspelt in access rules would permit, or forbid, without being seen.
+#[test]
+fn access_rules_are_read_strictly() {
+    let table = [
+        ("access: {rules: []}", None),
+        (
+            "access: {rules: [{users: [a], repositories: [b], allow: [pull]}]}",
+            None,
+        ),
+        ("access:", Some("E config.yml:3: access: rules is missing")),
+        (
+            "access: {}",
+            Some("E config.yml:3: access: rules is missing"),
+        ),
+        (
+            "access: {groups: []}",
+            Some("E config.yml:3: access: rules is missing"),
+        ),
+        (
+            "access: {rules: }",
+            Some("E config.yml:3: access: rules is missing"),
+        ),
+        (
+            "access: {rules: [{denny: [push]}]}",
+            Some("E config.yml:3: access.rules[0].denny: unknown key; did you mean \"deny\"?"),
+        ),
+        (
+            "access: {rules: [], other: 1}",
+            Some("E config.yml:3: access.other: unknown key"),
+        ),
+    ];
+    for (line, problem) in table {
+        let expected: Vec<&str> = problem.into_iter().collect();
+        assert_eq!(problems(&minimal(line)), expected, "{line}");
+    }
+    assert_eq!(load(&minimal("")).configuration.access, None);
+    let none = load(&minimal("access: {rules: []}")).configuration.access;
+    assert_eq!(none.map(|access| access.rules.len()), Some(0));
+}
+
 #[test]
 fn what_is_switched_off_does_not_count_as_used() {
     let table = [
@@ -227,6 +241,82 @@ fn a_disabled_middleware_is_left_out_and_says_so() {
         [
             "W config.yml:3: middleware.storage[0].disabled: this entry is left out; Distribution applies it all the same"
         ]
+    );
+}
+
+#[test]
+fn a_middleware_that_there_is_not_lists_those_that_there_are() {
+    let table = [
+        (
+            "middleware: {storage: [{name: cloudflare}]}",
+            "middleware.storage[0].name: there is no storage middleware \"cloudflare\"; one of cloudfront, redirect, rewrite",
+        ),
+        (
+            "middleware: {registry: [{name: allowlist, options: {repositories: [a]}}, {name: redirect}]}",
+            "middleware.registry[1].name: there is no registry middleware \"redirect\"; one of allowlist",
+        ),
+        (
+            "middleware: {repository: [{name: ReadOnly}]}",
+            "middleware.repository[0].name: there is no repository middleware \"ReadOnly\"; one of immutabletags, readonly",
+        ),
+    ];
+    for (line, expected) in table {
+        let expected = format!("E config.yml:3: {expected}");
+        assert_eq!(problems(&minimal(line)), [expected], "{line}");
+    }
+    let nameless = problems(&minimal("middleware: {storage: [{options: {}}]}"));
+    assert_eq!(nameless.len(), 1, "{nameless:?}");
+    assert!(
+        nameless[0].contains("the storage middleware has no name; one of cloudfront"),
+        "{nameless:?}"
+    );
+}
+
+#[test]
+fn a_middleware_says_what_it_needs() {
+    for (line, needed) in [
+        (
+            "middleware: {storage: [{name: cloudfront, options: {ipfilteredby: awsregion, baseurl: ''}}]}",
+            &["baseurl", "privatekey", "keypairid", "awsregion"][..],
+        ),
+        (
+            "middleware: {storage: [{name: cloudfront, options: {baseurl: a, privatekey: b, keypairid: c}}]}",
+            &[],
+        ),
+        ("middleware: {storage: [{name: redirect}]}", &["baseurl"]),
+        ("middleware: {storage: [{name: rewrite}]}", &[]),
+        (
+            "middleware: {registry: [{name: allowlist}]}",
+            &["repositories"],
+        ),
+        (
+            "middleware: {repository: [{name: immutabletags}, {name: readonly}]}",
+            &[],
+        ),
+        (
+            "middleware: {storage: [{name: redirect, disabled: true}]}",
+            &[],
+        ),
+    ] {
+        let found = problems(&minimal(line));
+        let found: Vec<_> = found
+            .iter()
+            .filter(|found| found.starts_with('E'))
+            .collect();
+        assert_eq!(found.len(), needed.len(), "{line}: {found:?}");
+        for (found, needed) in found.iter().zip(needed) {
+            assert!(
+                found.contains(&format!("[0].options.{needed}: ")),
+                "{found}"
+            );
+        }
+    }
+    let broken = problems(&minimal(
+        "middleware: {registry: [{name: allowlist, options: {repositories: ['(']}}]}",
+    ));
+    assert!(
+        broken[0].contains("middleware.registry[0].options.repositories[0]"),
+        "{broken:?}"
     );
 }
 
@@ -449,4 +539,37 @@ fn the_configurations_of_the_official_images_start() {
         .map(|problem| problem.path.clone())
         .collect();
     assert_eq!(warned, ["health.storagedriver"]);
+}
+
+#[test]
+fn networks_and_cipher_suites_are_checked() {
+    for (line, message) in [
+        (
+            "http: {trustedproxies: [10.0.0.0/8, proxy.example]}",
+            r#"http.trustedproxies[1]: "proxy.example" is neither an address"#,
+        ),
+        (
+            "http: {trustedproxies: ['10.0.0.0/33']}",
+            r#"http.trustedproxies[0]: "10.0.0.0/33" is neither an address"#,
+        ),
+        (
+            "http: {tls: {ciphersuites: [TLS_AES_128_GCM_SHA256, TLS_X]}}",
+            r#"http.tls.ciphersuites[1]: "TLS_X" is no cipher suite"#,
+        ),
+        (
+            "http: {tls: {letsencrypt: {hosts: [a.example, '*.example']}}}",
+            r#"http.tls.letsencrypt.hosts[1]: "*.example" is no host name"#,
+        ),
+        (
+            "http: {tls: {letsencrypt: {hosts: [../../etc]}}}",
+            r#"http.tls.letsencrypt.hosts[0]: "../../etc" is no host name"#,
+        ),
+    ] {
+        let found = problems(&minimal(line));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = format!("E config.yml:3: {message}");
+        assert!(found[0].starts_with(&expected), "{found:?}");
+    }
+    let fine = "http: {trustedproxies: [private, unix, 10.0.0.1, 'fd00::/8']}";
+    assert!(problems(&minimal(fine)).is_empty());
 }

@@ -1,6 +1,7 @@
 //! What comes of texts and variables: values, problems and display.
 
 mod check;
+mod metadata;
 mod secrets;
 mod values;
 mod variables;

@@ -403,3 +403,12 @@ fn threads_are_at_least_25() {
     let configuration = load(text).configuration;
     assert!(matches!(&configuration.storage.driver, Driver::Filesystem(f) if f.threads() == 25));
 }
+
+#[test]
+fn a_list_may_have_a_default_which_an_empty_one_takes_away() {
+    let trusted = |line: &str| load(&minimal(line)).configuration.http.trustedproxies;
+    assert_eq!(trusted("http: {addr: ':5000'}"), ["private"]);
+    assert_eq!(trusted("http: {trustedproxies: }"), ["private"]);
+    assert!(trusted("http: {trustedproxies: []}").is_empty());
+    assert_eq!(trusted("http: {trustedproxies: [unix]}"), ["unix"]);
+}

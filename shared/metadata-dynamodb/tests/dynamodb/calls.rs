@@ -16,7 +16,7 @@ async fn operations_cost_few_calls() {
     let Some(table) = Table::new().await else {
         return;
     };
-    let proxy = Proxy::new(table.server.address).await;
+    let proxy = Proxy::new(table.address).await;
     let db = table.back_end_over(client(proxy.address, RetryConfig::disabled()));
     let (app, content) = (app(), sha256(b"content"));
     let (small, large) = (manifest("small", 1), manifest("large", 300_000));

@@ -11,5 +11,4 @@ mod proxy;
 mod races;
 mod registry;
 mod retries;
-mod server;
 mod store;

@@ -30,7 +30,7 @@ async fn interleave(
             return;
         };
         before(&table, &table.back_end()).await;
-        let proxy = Proxy::new(table.server.address).await;
+        let proxy = Proxy::new(table.address).await;
         let back_end = table.back_end_over(client(proxy.address, RetryConfig::standard()));
         proxy.plan(at, Fault::Held);
         let mut other_done = None;
@@ -155,8 +155,8 @@ async fn the_rest_of_a_push_comes_while_its_manifest_is_deleted() {
             return;
         };
         let (pushing, deleting) = (
-            Proxy::new(table.server.address).await,
-            Proxy::new(table.server.address).await,
+            Proxy::new(table.address).await,
+            Proxy::new(table.address).await,
         );
         pushing.plan(push_at, Fault::Held);
         deleting.plan(delete_at, Fault::Held);

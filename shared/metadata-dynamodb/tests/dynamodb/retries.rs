@@ -103,7 +103,7 @@ async fn check(fault: Fault, retries: RetryConfig, attempts: usize) {
     while is_left {
         is_left = false;
         let table = Table::new().await.unwrap();
-        let proxy = Proxy::new(table.server.address).await;
+        let proxy = Proxy::new(table.address).await;
         let back_end = table.back_end_over(client(proxy.address, retries.clone()));
         for (number, learnt) in learnt.iter().enumerate() {
             proxy.plan(at, fault);

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,17 +11,17 @@ use roadstead_metadata::{Metadata, testkit};
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
 use roadstead_metadata_dynamodb::sdk::config::timeout::TimeoutConfig;
 use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Credentials, Region};
-use roadstead_metadata_dynamodb::sdk::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
 use roadstead_metadata_dynamodb::sdk::{Client, Config};
-use roadstead_metadata_dynamodb::{Contents, ContentsError, DynamoDb, Options};
+use roadstead_metadata_dynamodb::{
+    Contents, ContentsError, Creation, DynamoDb, Options, create_table,
+};
 use roadstead_storage::{Driver, DriverExt, Key, MemoryDriver, Write, WriteMode};
 
-use crate::server::{Server, skip};
+use roadstead_tests::{ministack, skip};
+use uuid::Uuid;
 
 pub(crate) struct Table {
-    pub(crate) server: Arc<Server>,
+    pub(crate) address: SocketAddr,
     pub(crate) driver: MemoryDriver,
     pub(crate) options: Options,
 }
@@ -30,46 +29,22 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table, or `None` where there is no server.
     pub(crate) async fn new() -> Option<Self> {
-        static TABLES: AtomicU32 = AtomicU32::new(0);
-        let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
-        let server = server.inspect_err(|reason| skip(reason)).ok()?;
-        let number = TABLES.fetch_add(1, Ordering::Relaxed);
-        let table = Self {
-            server,
-            driver: MemoryDriver::new(),
-            options: Options::new(format!("table-{number}")),
-        };
-        table.create().await;
-        Some(table)
-    }
-
-    async fn create(&self) {
-        let key = |name: &str, kind| {
-            let key = KeySchemaElement::builder().attribute_name(name);
-            key.key_type(kind).build().unwrap()
-        };
-        let attribute = |name: &str| {
-            let attribute = AttributeDefinition::builder().attribute_name(name);
-            attribute
-                .attribute_type(ScalarAttributeType::S)
-                .build()
-                .unwrap()
-        };
-        let create = self.client().create_table().table_name(&self.options.table);
-        create
-            .key_schema(key("pk", KeyType::Hash))
-            .key_schema(key("sk", KeyType::Range))
-            .attribute_definitions(attribute("pk"))
-            .attribute_definitions(attribute("sk"))
-            .billing_mode(BillingMode::PayPerRequest)
-            .send()
+        let address = tokio::task::spawn_blocking(ministack::address)
             .await
             .unwrap();
+        let table = Self {
+            address: address.inspect_err(|reason| skip::record(reason)).ok()?,
+            driver: MemoryDriver::new(),
+            options: Options::new(format!("table-{}", Uuid::new_v4())),
+        };
+        let created = create_table(&table.client(), &table.options.table).await;
+        assert_eq!(created.unwrap(), Creation::Created);
+        Some(table)
     }
 
     /// Another client of the server.
     pub(crate) fn client(&self) -> Client {
-        client(self.server.address, RetryConfig::standard())
+        client(self.address, RetryConfig::standard())
     }
 
     /// Another back end, as another process would have it.

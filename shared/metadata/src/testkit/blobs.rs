@@ -43,6 +43,58 @@ pub async fn a_blob_is_pushed_again(store: &dyn Store) -> Outcome {
     Ok(())
 }
 
+/// Without a way through the registry; done again, nothing changes. It can still be pushed.
+pub async fn content_from_elsewhere_becomes_a_blob(store: &dyn Store) -> Outcome {
+    let metadata = store.metadata();
+    let content = Bytes::from_static(b"content");
+    let digest = sha256(&content);
+    store.put("elsewhere/content", content.clone()).await;
+    let key = metadata.place(&digest, "elsewhere/content", 7).await?;
+    for _ in 0..2 {
+        assert_eq!(metadata.location(&digest).await?.as_ref(), Some(&key));
+        assert_eq!(store.get(&key).await.as_ref(), Some(&content));
+        assert_eq!(metadata.place(&digest, &key, 7).await?, key);
+    }
+    assert_eq!(metadata.blobs(Page::ALL).await?.len(), 1);
+    upload(store, "0-0-1", "content").await?;
+    metadata.end(&name("app"), "0-0-1").await?;
+    let stored_now = stored(store, &digest).await?;
+    assert_eq!(stored_now.as_ref(), Some(&content));
+    assert!(metadata.delete_blob(&digest).await?);
+    assert_eq!(stored(store, &digest).await?, None);
+    Ok(())
+}
+
+/// Those of manifests and those of blobs, apart, and no canonical digest.
+pub async fn aliases_are_listed(store: &dyn Store) -> Outcome {
+    let (metadata, app) = (store.metadata(), name("app"));
+    let record = manifest("a");
+    let of_manifest = Alias {
+        alias: sha512(&record.bytes),
+        digest: record.digest.clone(),
+    };
+    metadata
+        .record(&ManifestPush {
+            alias: Some(of_manifest.alias.clone()),
+            ..push("app", &record, &["latest"])
+        })
+        .await?;
+    metadata.record(&push("app", &manifest("b"), &[])).await?;
+    let of_blob = Alias {
+        alias: sha512(b"content"),
+        digest: sha256(b"content"),
+    };
+    let alias = Some(&of_blob.alias);
+    metadata.link(&app, &of_blob.digest, alias).await?;
+    metadata.link(&app, &sha256(b"other"), None).await?;
+    assert_eq!(metadata.manifest_aliases(&app).await?, [of_manifest]);
+    assert_eq!(metadata.blob_aliases(&app).await?, [of_blob]);
+    let other = name("other");
+    assert_eq!(metadata.manifest_aliases(&other).await?, []);
+    assert_eq!(metadata.blob_aliases(&other).await?, []);
+    Ok(())
+}
+
 /// Of this blob only; it can be pushed again.
 pub async fn deleting_a_blob_deletes_its_content(store: &dyn Store) -> Outcome {
     let metadata = store.metadata();

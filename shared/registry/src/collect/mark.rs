@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use roadstead_metadata::{Linked, Page, Repositories};
 use roadstead_oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag};
 
-use super::Finding;
+use super::{Finding, GoOn};
 use crate::Error;
 use crate::registry::Registry;
 
@@ -30,7 +30,7 @@ pub(super) struct EligibleManifest {
     pub(super) repository: RepositoryName,
     pub(super) digest: Digest,
     pub(super) contents: Contents,
-    tags: Vec<Tag>,
+    pub(super) tags: Vec<Tag>,
 }
 
 /// What a manifest leads to.
@@ -62,21 +62,33 @@ pub(super) enum Needed {
 
 type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);
 
-/// Looks at every repository.
+/// Looks at every repository after the one that was looked at last, as long as there is time, at
+/// one at least; gives the last one when the time was up before the end.
 pub(super) async fn mark(
     registry: &Registry,
+    marks: &mut Marks,
+    after: Option<&RepositoryName>,
     delete_untagged: bool,
     cutoff: SystemTime,
+    go_on: GoOn<'_>,
     report: Report<'_>,
-) -> Result<Marks, Error> {
-    let mut marks = Marks::default();
-    for repository in repositories(registry).await? {
+) -> Result<Option<RepositoryName>, Error> {
+    let page = Page {
+        after: after.map(RepositoryName::as_str),
+        limit: usize::MAX,
+    };
+    let metadata = &registry.parts().metadata;
+    let repositories = metadata.repositories(Repositories::All, page).await?;
+    for (index, repository) in repositories.iter().cloned().enumerate() {
+        if index > 0 && !go_on() {
+            return Ok(Some(repositories[index - 1].clone()));
+        }
         report(Finding::Repository(repository.clone()));
         let mut one = Marker {
             registry,
             repository: &repository,
             known: known(registry, &repository, |_| true).await?,
-            marks: &mut marks,
+            marks: &mut *marks,
             report: &mut *report,
         };
         one.run(delete_untagged, cutoff).await?;
@@ -99,7 +111,7 @@ pub(super) async fn mark(
         } = eligible.clone();
         report(Finding::ManifestEligible(repository, digest, tags));
     }
-    Ok(marks)
+    Ok(None)
 }
 
 /// Marks what the manifests of a repository are made of that came since the first look.
@@ -224,6 +236,13 @@ impl Marks {
     /// Whether content must stay.
     pub(super) fn keeps(&self, digest: &Digest) -> bool {
         self.marked.contains(digest) || self.kept.contains(digest)
+    }
+
+    /// Nothing of `repository` is to be deleted any more.
+    pub(super) fn is_swept(&mut self, repository: &RepositoryName) {
+        self.manifests
+            .retain(|manifest| manifest.repository != *repository);
+        self.links.retain(|(of, _)| of != repository);
     }
 
     /// A manifest that is marked for whatever reason is not deleted, nor is what refers to it;

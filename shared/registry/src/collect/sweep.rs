@@ -1,16 +1,19 @@
 //! The second half: deleting what is not kept.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
 
 use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer};
-use roadstead_oci::{Digest, Manifest, RepositoryName};
+use roadstead_oci::{Digest, Manifest, Reference, RepositoryName};
 use roadstead_storage::{DriverExt, Key};
 
 use super::mark::{EligibleManifest, Marks, Needed, look_again, repositories, tags};
-use super::{Finding, Summary};
+use super::{Finding, GoOn, Summary};
+use crate::Error;
 use crate::registry::Registry;
-use crate::{Error, MAX_MANIFEST_SIZE};
+
+/// Manifests as they were before they were swept.
+type Records = HashMap<Digest, ManifestRecord>;
 
 /// Blobs without any repository are a store that is not whole, a folder that is not mounted for
 /// example; not one in which everything is garbage.
@@ -20,15 +23,17 @@ const NO_REPOSITORY: &str = "there are blobs but no repository: nothing is delet
 const PAGE: usize = 1000;
 
 /// Deletes manifests and links, repository by repository, then, after another look at all of
-/// them, bytes.
+/// them, bytes; nothing is returned when the time was up before the end. Done again with the same
+/// marks, it goes on.
 pub(super) async fn sweep(
     registry: &Registry,
-    mut marks: Marks,
+    marks: &mut Marks,
     dry_run: bool,
     cutoff: SystemTime,
+    go_on: GoOn<'_>,
     report: &mut (dyn FnMut(Finding) + Send),
-) -> Result<Summary, Error> {
-    let unmarked = unmarked_blobs(registry, &marks, cutoff).await?;
+) -> Result<Option<Summary>, Error> {
+    let unmarked = unmarked_blobs(registry, marks, cutoff).await?;
     if marks.seen.is_empty() && !unmarked.is_empty() {
         return Err(Error::Unavailable(NO_REPOSITORY.into()));
     }
@@ -39,24 +44,31 @@ pub(super) async fn sweep(
         manifests: marks.manifests.len(),
     };
     if !dry_run {
-        for repository in affected(&marks) {
-            sweep_repository(registry, &mut marks, &repository, cutoff).await?;
+        for repository in affected(marks) {
+            sweep_repository(registry, marks, &repository, cutoff).await?;
+            marks.is_swept(&repository);
+            if !go_on() {
+                return Ok(None);
+            }
         }
         for repository in repositories(registry).await? {
-            look_again(registry, &mut marks, &repository, cutoff).await?;
+            look_again(registry, marks, &repository, cutoff).await?;
         }
     }
     report(Finding::Marked(summary));
     for digest in unmarked {
         report(Finding::BlobEligible(digest.clone()));
         if !dry_run {
-            sweep_blob(registry, &marks, &digest, cutoff, report).await?;
+            sweep_blob(registry, marks, &digest, cutoff, report).await?;
+            if !go_on() {
+                return Ok(None);
+            }
         }
     }
     for (repository, digest) in links {
         report(Finding::LinkEligible(repository, digest));
     }
-    Ok(summary)
+    Ok(Some(summary))
 }
 
 /// The repositories that lose something.
@@ -110,10 +122,15 @@ async fn sweep_repository(
     let links = marks.links.iter().filter(|(of, _)| of == repository);
     let links: Vec<Digest> = links.map(|(_, digest)| digest.clone()).collect();
     let metadata = &registry.parts().metadata;
+    let mut records = Records::new();
     for EligibleManifest {
         digest, contents, ..
     } in &manifests
     {
+        // Where its bytes lie in the metadata, nothing of it is left afterwards.
+        let reference = Reference::Digest(digest.clone());
+        let record = metadata.manifest(repository, &reference).await?;
+        records.extend(record.map(|record| (digest.clone(), record)));
         let subject = contents.subject.as_ref();
         metadata.sweep_manifest(repository, digest, subject).await?;
     }
@@ -121,7 +138,7 @@ async fn sweep_repository(
         metadata.unlink(repository, digest).await?;
     }
     let needed = look_again(registry, marks, repository, cutoff).await?;
-    let is_needed = bring_back(registry, marks, manifests, needed, cutoff).await?;
+    let is_needed = bring_back(registry, marks, (manifests, records), needed, cutoff).await?;
     for digest in links.iter().filter(|digest| is_needed(digest)) {
         metadata.link(repository, digest, None).await?;
     }
@@ -133,7 +150,7 @@ async fn sweep_repository(
 async fn bring_back(
     registry: &Registry,
     marks: &mut Marks,
-    manifests: Vec<EligibleManifest>,
+    (manifests, mut records): (Vec<EligibleManifest>, Records),
     needed: Needed,
     cutoff: SystemTime,
 ) -> Result<impl Fn(&Digest) -> bool + use<>, Error> {
@@ -160,7 +177,9 @@ async fn bring_back(
             break;
         }
         for manifest in returning {
-            store_again(registry, &manifest).await?;
+            if let Some(record) = records.remove(&manifest.digest) {
+                store_again(registry, &manifest, record).await?;
+            }
             needed.insert(manifest.digest.clone());
             needed.extend(manifest.contents.parts);
             back.insert(manifest.digest);
@@ -180,22 +199,13 @@ async fn is_young(registry: &Registry, digest: &Digest, cutoff: SystemTime) -> R
     Ok(stat.is_some_and(|stat| stat.modified >= cutoff))
 }
 
-async fn store_again(registry: &Registry, manifest: &EligibleManifest) -> Result<(), Error> {
-    let parts = registry.parts();
-    let Some(location) = parts.metadata.location(&manifest.digest).await? else {
+async fn store_again(
+    registry: &Registry,
+    manifest: &EligibleManifest,
+    record: ManifestRecord,
+) -> Result<(), Error> {
+    let Ok(view) = Manifest::parse(&record.bytes, None) else {
         return Ok(());
-    };
-    let key = Key::new(&location)?;
-    let Some(bytes) = parts.driver.try_get(&key, MAX_MANIFEST_SIZE).await? else {
-        return Ok(());
-    };
-    let Ok(view) = Manifest::parse(&bytes, None) else {
-        return Ok(());
-    };
-    let record = ManifestRecord {
-        digest: manifest.digest.clone(),
-        media_type: view.media_type.clone(),
-        bytes,
     };
     let push = ManifestPush {
         repository: manifest.repository.clone(),
@@ -204,7 +214,7 @@ async fn store_again(registry: &Registry, manifest: &EligibleManifest) -> Result
         alias: None,
         tags: Vec::new(),
     };
-    parts.metadata.record(&push).await?;
+    registry.parts().metadata.record(&push).await?;
     Ok(())
 }
 

@@ -2,74 +2,16 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(clippy::print_stderr, reason = "a skip must be seen")]
-
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
 use aws_sdk_s3::Client;
 use roadstead_storage_s3::{Config, Credentials, S3Driver};
+use roadstead_tests::ministack::{self, KEY};
+use roadstead_tests::skip;
 use uuid::Uuid;
 
 pub(crate) mod proxy;
 
-pub(crate) const BUCKET: &str = "registry";
-const KEY: &str = "test";
-
-/// MiniStack, which ends when this process does, as its standard input is closed then.
-struct Emulator {
-    _launcher: Child,
-    url: String,
-}
-
-/// The emulator of this process: started by the first test that needs it.
-fn emulator() -> Option<&'static str> {
-    static EMULATOR: OnceLock<Result<Emulator, String>> = OnceLock::new();
-    match EMULATOR.get_or_init(start) {
-        Ok(emulator) => Some(&emulator.url),
-        Err(reason) => {
-            skipped(reason);
-            None
-        }
-    }
-}
-
-fn start() -> Result<Emulator, String> {
-    if std::env::var_os("ROADSTEAD_EMULATORS").is_none() {
-        return Err("emulated AWS is used when ROADSTEAD_EMULATORS is set".to_owned());
-    }
-    let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/emulators/ministack.py");
-    let mut launcher = Command::new("python3")
-        .arg(launcher)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("there is no python3: {error}"))?;
-    let mut line = String::new();
-    let mut output = BufReader::new(launcher.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
-    match line.trim().split_once(' ') {
-        Some(("READY", port)) => Ok(Emulator {
-            _launcher: launcher,
-            url: format!("http://127.0.0.1:{port}"),
-        }),
-        Some(("SKIP", reason)) => Err(reason.to_owned()),
-        _ => Err(format!("the launcher says {line:?}")),
-    }
-}
-
-fn skipped(reason: &str) {
-    let thread = std::thread::current();
-    let line = format!("SKIPPED {}: {reason}", thread.name().unwrap_or("a test"));
-    eprintln!("{line}");
-    if let Some(path) = std::env::var_os("ROADSTEAD_TESTS_SKIPPED") {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.create(true).append(true).open(path).unwrap();
-        file.write_all(format!("{line}\n").as_bytes()).unwrap();
-    }
-}
+pub(crate) use roadstead_tests::ministack::BUCKET;
 
 /// A folder in a bucket that no other test uses.
 pub(crate) struct Folder {
@@ -80,14 +22,11 @@ pub(crate) struct Folder {
 impl Folder {
     /// `None` when there is no emulator, which has been said then.
     pub(crate) async fn new() -> Option<Self> {
-        let url = emulator()?;
-        let folder = Self {
-            url,
+        let url = tokio::task::spawn_blocking(ministack::url).await.unwrap();
+        Some(Self {
+            url: url.inspect_err(|reason| skip::record(reason)).ok()?,
             name: format!("tests/{}", Uuid::new_v4()),
-        };
-        // Whoever comes first makes it.
-        let _ = folder.client().create_bucket().bucket(BUCKET).send().await;
-        Some(folder)
+        })
     }
 
     pub(crate) fn config(&self) -> Config {

@@ -1,0 +1,5 @@
+//! The route group `uploads` as a Lambda function.
+
+fn main() -> std::process::ExitCode {
+    roadstead_lambda::serve(roadstead_uploads::router)
+}

@@ -1,0 +1,30 @@
+//! The bytes that rows of the table point to, in the storage driver.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use roadstead_metadata_dynamodb::{Contents, ContentsError};
+use roadstead_storage::{Driver, DriverExt, Key};
+
+/// No manifest is larger.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Stored(pub(super) Arc<dyn Driver>);
+
+#[async_trait]
+impl Contents for Stored {
+    async fn read(&self, key: &str) -> Result<Option<Bytes>, ContentsError> {
+        Ok(self.0.try_get(&Key::new(key)?, LARGEST).await?)
+    }
+
+    async fn write(&self, key: &str, content: Bytes) -> Result<(), ContentsError> {
+        Ok(self.0.put(&Key::new(key)?, content).await?)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ContentsError> {
+        self.0.try_delete(&Key::new(key)?).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! `metadata.dynamodb`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use roadstead_configuration::Configuration;
+use roadstead_configuration::metadata::{Dynamodb, Store};
+use roadstead_metadata_dynamodb::sdk::Client;
+use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
+use roadstead_metadata_dynamodb::sdk::config::timeout::TimeoutConfig;
+use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Builder, Region};
+use roadstead_metadata_dynamodb::{Creation, DynamoDb, Options};
+use roadstead_storage::Driver;
+use tokio::sync::OnceCell;
+
+use super::contents::Stored;
+
+/// What a DynamoDB other than AWS's is signed for when it has no region.
+const NO_REGION: &str = "us-east-1";
+
+pub(super) fn back_end(
+    parameters: &Dynamodb,
+    grace: Duration,
+    driver: &Arc<dyn Driver>,
+) -> anyhow::Result<DynamoDb> {
+    let options = Options {
+        session_lifetime: parameters.uploadlifetime,
+        orphan_age: grace,
+        ..Options::new(table(parameters)?)
+    };
+    let contents = Arc::new(Stored(Arc::clone(driver)));
+    Ok(DynamoDb::new(client(parameters), contents, options))
+}
+
+/// Creates the table that the configuration names, and gives its name; `false` when it was there.
+/// Done again, it does what is missing.
+///
+/// # Errors
+///
+/// Another store of metadata, or a table that cannot be created.
+pub async fn create_table(configuration: &Configuration) -> anyhow::Result<(String, bool)> {
+    let Some(Store::Dynamodb(parameters)) = &configuration.metadata.store else {
+        bail!("there is nothing to create: the configuration has no metadata.dynamodb");
+    };
+    let table = table(parameters)?;
+    let creation = roadstead_metadata_dynamodb::create_table(&client(parameters), table).await;
+    let creation = creation.with_context(|| format!("the table {table} cannot be created"))?;
+    Ok((table.to_owned(), creation == Creation::Created))
+}
+
+fn table(parameters: &Dynamodb) -> anyhow::Result<&str> {
+    let table = parameters.table.as_deref();
+    table.context("metadata.dynamodb.table: no table is named")
+}
+
+fn client(parameters: &Dynamodb) -> Client {
+    const CONNECTING: Duration = Duration::from_secs(5);
+    const ANSWERING: Duration = Duration::from_secs(10);
+    const ATTEMPTS: u32 = 5;
+    let region = parameters.region.as_deref().unwrap_or(NO_REGION);
+    let region = Region::new(region.to_owned());
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECTING)
+        .operation_attempt_timeout(ANSWERING);
+    let mut builder = Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(region.clone())
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(timeouts.build())
+        .use_dual_stack(parameters.usedualstack)
+        .use_fips(parameters.usefipsendpoint);
+    builder.set_endpoint_url(parameters.endpoint.clone());
+    builder = match (&parameters.accesskey, &parameters.secretkey) {
+        (Some(access_key), Some(secret_key)) => builder.credentials_provider(Credentials::new(
+            access_key.clone(),
+            secret_key.expose().to_owned(),
+            None,
+            None,
+            "configuration",
+        )),
+        _ => builder.credentials_provider(Chain {
+            region,
+            chain: OnceCell::new(),
+        }),
+    };
+    Client::from_conf(builder.build())
+}
+
+/// The SDK's default chain, put together when it is first asked: that takes a runtime.
+#[derive(Debug)]
+struct Chain {
+    region: Region,
+    chain: OnceCell<Arc<DefaultCredentialsChain>>,
+}
+
+impl ProvideCredentials for Chain {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let make = || async {
+                let chain = DefaultCredentialsChain::builder().region(self.region.clone());
+                Arc::new(chain.build().await)
+            };
+            let chain = self.chain.get_or_init(make).await;
+            chain.provide_credentials().await
+        })
+    }
+}

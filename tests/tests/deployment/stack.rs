@@ -1,0 +1,372 @@
+//! What `sam deploy` makes of the template: an emulated AWS that enforces the functions' policies,
+//! and the deployed functions behind the deployed behaviours.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use roadstead_tests::image::{OCI_MANIFEST, descriptor, noise};
+use roadstead_tests::registry::with_query;
+use roadstead_tests::{Address, Image, Request, Response, path_of, require, sha256, skip, tool};
+use serde_json::{Value, json};
+
+/// Set for the tests that need an emulated AWS, and what is installed for it.
+const EMULATORS: &str = "ROADSTEAD_EMULATORS";
+
+const FUNCTIONS: [&str; 7] = [
+    "base",
+    "blobs",
+    "uploads",
+    "manifests",
+    "discovery",
+    "maintenance",
+    "combined",
+];
+
+struct Deployment {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    address: Address,
+    functions: usize,
+    _bootstraps: tempfile::TempDir,
+}
+
+impl Deployment {
+    /// `Err` is why it cannot be had.
+    fn new(parameters: &[&str]) -> Result<Self, String> {
+        if std::env::var_os(EMULATORS).is_none() {
+            return Err(format!("emulated AWS is used when {EMULATORS} is set"));
+        }
+        let bootstraps = bootstraps()?;
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators/deploy.py");
+        let mut child = Command::new("python3")
+            .arg(program)
+            .arg(bootstraps.path())
+            .arg(format!("Architecture={}", architecture()))
+            .args(parameters)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("there is no python3: {error}"))?;
+        let input = child.stdin.take();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let said = line(&mut output);
+        if let Some(reason) = said["skip"].as_str() {
+            child.wait().unwrap();
+            return Err(reason.to_owned());
+        }
+        assert!(said["ready"].is_object(), "{said}");
+        let ready = &said["ready"];
+        let address = ready["address"].as_str().unwrap().parse().unwrap();
+        Ok(Self {
+            child,
+            input,
+            output,
+            address: Address::Tcp(address),
+            functions: ready["functions"].as_array().unwrap().len(),
+            _bootstraps: bootstraps,
+        })
+    }
+
+    fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(self.address.clone(), method, target)
+    }
+
+    fn get(&self, target: &str) -> Response {
+        self.request("GET", target).send()
+    }
+
+    fn tell(&mut self, command: &str) -> Value {
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{command}").unwrap();
+        line(&mut self.output)
+    }
+
+    fn push_blob(&self, repository: &str, content: &[u8]) -> String {
+        let begun = self.request("POST", &format!("/v2/{repository}/blobs/uploads/"));
+        let location = begun.send().expect(202).location();
+        let digest = sha256(content);
+        let finish = with_query(path_of(&location), &format!("digest={digest}"));
+        let finish = self.request("PUT", &finish).body(content);
+        let pushed = finish.send().expect(201);
+        assert_eq!(pushed.need("Docker-Content-Digest"), digest);
+        digest
+    }
+
+    fn push_manifest(&self, repository: &str, reference: &str, image: &Image) -> Response {
+        let target = format!("/v2/{repository}/manifests/{reference}");
+        let put = self.request("PUT", &target);
+        let put = put.header("Content-Type", image.media_type());
+        put.body(image.manifest()).send().expect(201)
+    }
+
+    /// The blob, wherever the registry sends for it.
+    fn pull_blob(&self, repository: &str, digest: &str) -> Vec<u8> {
+        let sent = self
+            .get(&format!("/v2/{repository}/blobs/{digest}"))
+            .expect(307);
+        let location = sent.need("Location");
+        assert!(location.contains("X-Amz-Signature="), "{location}");
+        let url = location.strip_prefix("http://").unwrap();
+        let (host, _) = url.split_once('/').unwrap();
+        let address = Address::Tcp(host.parse().unwrap());
+        let target = path_of(location);
+        Request::new(address, "GET", target).send().expect(200).body
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        // Ends the emulator as well.
+        drop(self.input.take());
+        self.child.wait().unwrap();
+    }
+}
+
+fn line(output: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// The functions as `sam build` would have them: those in ROADSTEAD_BOOTSTRAPS, or those that
+/// cargo has built beside the tests, without what is for debuggers.
+fn bootstraps() -> Result<tempfile::TempDir, String> {
+    let strip = tool::find("strip").ok_or("strip is not installed")?;
+    let built = std::env::current_exe().unwrap();
+    let built = built.ancestors().nth(2).unwrap();
+    let given = std::env::var_os("ROADSTEAD_BOOTSTRAPS").map(PathBuf::from);
+    let folder = tempfile::tempdir().unwrap();
+    for function in FUNCTIONS {
+        let name = format!("roadstead-{function}");
+        let program = match &given {
+            Some(given) => given.join(&name).join("bootstrap"),
+            None => built.join(&name),
+        };
+        if !program.is_file() {
+            return Err(format!(
+                "{} is missing: cargo build -p {name} --features lambda",
+                program.display()
+            ));
+        }
+        let bootstrap = folder.path().join(&name).join("bootstrap");
+        std::fs::create_dir(bootstrap.parent().unwrap()).unwrap();
+        let arguments = [Path::new("-o"), &bootstrap, &program];
+        tool::run(&strip, arguments).success();
+    }
+    Ok(folder)
+}
+
+macro_rules! deployed {
+    ($parameters:expr) => {
+        match Deployment::new($parameters) {
+            Ok(deployment) => deployment,
+            Err(reason) => skip!("{reason}"),
+        }
+    };
+}
+
+#[test]
+fn what_is_deployed_takes_a_push_and_gives_it_back() {
+    let mut deployment = deployed!(&["Access=anonymous", "DeleteEnabled=true"]);
+    assert_eq!(deployment.functions, 5);
+    everything(&mut deployment);
+    skopeo(&deployment);
+    // Who does not come through the edge gets nothing.
+    let refused = deployment.tell("direct BaseFunction");
+    assert_eq!(refused["statusCode"], 403, "{refused}");
+}
+
+#[test]
+fn one_function_with_a_url_of_its_own_does_as_well() {
+    let parameters = [
+        "Functions=combined",
+        "Access=anonymous",
+        "DeleteEnabled=true",
+    ];
+    let mut deployment = deployed!(&parameters);
+    assert_eq!(deployment.functions, 1);
+    everything(&mut deployment);
+}
+
+#[test]
+fn a_deployment_that_nobody_has_adjusted_can_be_read_and_not_be_written_to() {
+    let deployment = deployed!(&[]);
+    let _ = deployment.get("/v2/").expect(200);
+    let catalog = deployment.get("/v2/_catalog").expect(200).json();
+    assert_eq!(catalog["repositories"], json!([]));
+    let begin = deployment.request("POST", "/v2/a/blobs/uploads/").send();
+    let _ = begin.expect_error(405, "UNSUPPORTED");
+    let image = Image::seeded(1);
+    let put = deployment.request("PUT", "/v2/a/manifests/latest");
+    let put = put
+        .header("Content-Type", OCI_MANIFEST)
+        .body(image.manifest());
+    let _ = put.send().expect_error(405, "UNSUPPORTED");
+}
+
+/// Every route, so that no function misses a permission.
+fn everything(deployment: &mut Deployment) {
+    let image = Image::seeded(7);
+    let name = "group/app";
+    let _ = deployment.get("/v2/").expect(200);
+    for blob in image.blobs() {
+        let digest = sha256(blob);
+        let missing = deployment.get(&format!("/v2/{name}/blobs/{digest}"));
+        let _ = missing.expect_error(404, "BLOB_UNKNOWN");
+        deployment.push_blob(name, blob);
+        assert_eq!(deployment.pull_blob(name, &digest), *blob);
+        let head = deployment.request("HEAD", &format!("/v2/{name}/blobs/{digest}"));
+        let head = head.send().expect(200);
+        assert_eq!(head.need("Content-Length"), blob.len().to_string());
+    }
+    let missing = deployment.get(&format!("/v2/{name}/manifests/v1"));
+    let _ = missing.expect_error(404, "MANIFEST_UNKNOWN");
+    deployment.push_manifest(name, "v1", &image);
+    let pulled = deployment
+        .get(&format!("/v2/{name}/manifests/v1"))
+        .expect(200);
+    assert_eq!(pulled.body, image.manifest());
+
+    uploads(deployment, name);
+    large_manifest(deployment, name);
+    lists(deployment, name, &image);
+
+    let ran = deployment.tell("invoke MaintenanceFunction");
+    assert!(ran["statusCode"].is_null(), "{ran}");
+    let pulled = deployment
+        .get(&format!("/v2/{name}/manifests/v1"))
+        .expect(200);
+    assert_eq!(pulled.body, image.manifest());
+
+    for target in [
+        format!("/v2/{name}/manifests/v1"),
+        format!("/v2/{name}/manifests/{}", image.digest()),
+        format!("/v2/{name}/blobs/{}", sha256(&image.blobs()[1])),
+    ] {
+        let _ = deployment.request("DELETE", &target).send().expect(202);
+        let _ = deployment.get(&target).expect(404);
+    }
+    let ran = deployment.tell("invoke MaintenanceFunction");
+    assert!(ran["statusCode"].is_null(), "{ran}");
+}
+
+/// In chunks, larger than one part of a multipart upload; mounted; cancelled.
+fn uploads(deployment: &Deployment, name: &str) {
+    const CHUNK: usize = 4_000_000;
+    let content = noise(3, 3 * CHUNK);
+    let digest = sha256(&content);
+    let begin = || {
+        let begun = deployment.request("POST", &format!("/v2/{name}/blobs/uploads/"));
+        begun.send().expect(202).location()
+    };
+    let mut location = begin();
+    for chunk in content.chunks(CHUNK) {
+        let patch = deployment.request("PATCH", path_of(&location)).body(chunk);
+        location = patch.send().expect(202).location();
+    }
+    let status = deployment.get(path_of(&location)).expect(204);
+    assert_eq!(status.need("Range"), format!("0-{}", content.len() - 1));
+    let finish = with_query(path_of(&location), &format!("digest={digest}"));
+    let _ = deployment.request("PUT", &finish).send().expect(201);
+    assert_eq!(deployment.pull_blob(name, &digest), content);
+
+    for mount in [
+        format!("mount={digest}&from={name}"),
+        format!("mount={digest}"),
+    ] {
+        let mount = format!("/v2/other/blobs/uploads/?{mount}");
+        let _ = deployment.request("POST", &mount).send().expect(201);
+    }
+    let location = begin();
+    let patch = deployment
+        .request("PATCH", path_of(&location))
+        .body(content);
+    let refused = patch.send().expect(413);
+    assert!(!refused.text().contains("SECRET"));
+    let cancel = deployment.request("DELETE", path_of(&location));
+    let _ = cancel.send().expect(204);
+    let _ = deployment
+        .get(path_of(&location))
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+}
+
+/// Too large for a row of the table: its bytes lie in the bucket. Pushed twice, as the second
+/// push replaces them.
+fn large_manifest(deployment: &Deployment, name: &str) {
+    let config = noise(5, 100);
+    let layer = noise(6, 100);
+    deployment.push_blob(name, &config);
+    deployment.push_blob(name, &layer);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor("application/x.config", &config),
+        "layers": [descriptor("application/x.layer", &layer)],
+        "annotations": { "long": "x".repeat(600_000) },
+    });
+    let image = Image::of(OCI_MANIFEST, &manifest, &[&config, &layer]);
+    for _ in 0..2 {
+        deployment.push_manifest(name, "large", &image);
+    }
+    let pulled = deployment
+        .get(&format!("/v2/{name}/manifests/large"))
+        .expect(200);
+    assert_eq!(sha256(&pulled.body), image.digest());
+    let _ = deployment
+        .get(&format!("/v2/{name}/blobs/{}", sha256(&layer)))
+        .expect(307);
+}
+
+fn lists(deployment: &Deployment, name: &str, image: &Image) {
+    let signature = Image::referrer(&image.descriptor(), "application/x.signature", b"signed");
+    for blob in signature.blobs() {
+        deployment.push_blob(name, blob);
+    }
+    deployment.push_manifest(name, &signature.digest(), &signature);
+    let referrers = format!("/v2/{name}/referrers/{}", image.digest());
+    let referrers = deployment.get(&referrers).expect(200).json();
+    assert_eq!(referrers["manifests"][0]["digest"], signature.digest());
+    let tags = deployment
+        .get(&format!("/v2/{name}/tags/list?n=1"))
+        .expect(200);
+    assert_eq!(tags.json()["tags"], json!(["large"]));
+    let next = tags
+        .need("Link")
+        .split(['<', '>'])
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    let tags = deployment.get(path_of(&next)).expect(200).json();
+    assert_eq!(tags["tags"], json!(["v1"]));
+    let catalog = deployment.get("/v2/_catalog").expect(200).json();
+    assert_eq!(catalog["repositories"], json!([name]));
+}
+
+/// A client that nobody adjusted either; its layers fit into one request.
+fn skopeo(deployment: &Deployment) {
+    let program = require!("skopeo");
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (folder.path().join("source"), folder.path().join("target"));
+    let image = Image::seeded(11);
+    image.write_layout(&source, "v1");
+    let host = deployment.address.host();
+    let remote = format!("docker://{host}/skopeo/blobs/uploads/app:v1");
+    let pushed = format!("oci:{}:v1", source.display());
+    let pulled = format!("oci:{}:v1", target.display());
+    let copy = |flag: &str, from: &str, to: &str| {
+        tool::run(&program, ["copy", flag, from, to]).success();
+    };
+    copy("--dest-tls-verify=false", &pushed, &remote);
+    copy("--src-tls-verify=false", &remote, &pulled);
+    let index = std::fs::read_to_string(target.join("index.json")).unwrap();
+    assert!(index.contains(&image.digest()), "{index}");
+}
