@@ -109,6 +109,12 @@ impl Observation for Access {
     }
 }
 
+/// A name in which no character ends the field: blanks and controls are shown as `?`.
+fn push_user(line: &mut String, user: &str) {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    line.extend(user.chars().map(|c| if plain(c) { c } else { '?' }));
+}
+
 impl Access {
     fn write(&self, line: &mut String, answer: &Answer) {
         let status = answer
@@ -119,7 +125,12 @@ impl Access {
             Some(address) => write!(line, "{address}"),
             None => write!(line, "{}", self.peer),
         };
-        let _ = write!(line, " - - [{}] \"{} ", Clock(self.time), self.method);
+        line.push_str(" - ");
+        match &answer.user {
+            Some(user) => push_user(line, &user.0),
+            None => line.push('-'),
+        }
+        let _ = write!(line, " [{}] \"{} ", Clock(self.time), self.method);
         escape(line, &redact::url(&self.uri.to_string()));
         let _ = write!(
             line,
@@ -317,6 +328,7 @@ mod tests {
         let answer = Answer {
             status: StatusCode::from_u16(status).ok(),
             content_type: None,
+            user: None,
             written,
         };
         access.end(&answer, Outcome::Complete);

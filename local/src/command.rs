@@ -1,5 +1,6 @@
 //! The commands of the binary.
 
+mod access;
 mod config;
 mod garbage_collect;
 mod metadata;
@@ -43,6 +44,11 @@ enum Command {
     /// Look after the store of metadata.
     #[command(subcommand)]
     Metadata(metadata::Command),
+    /// Serve tokens only: for registries elsewhere, by the tokenserver of the configuration.
+    TokenServer(ConfigurationPath),
+    /// Look at access rules.
+    #[command(subcommand)]
+    Access(access::Command),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -67,6 +73,8 @@ impl CommandLine {
             Command::Uploads(configuration) => serve::run_uploads(&configuration),
             Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
             Command::Metadata(command) => metadata::run(&command),
+            Command::TokenServer(configuration) => serve::run_token_server(&configuration),
+            Command::Access(command) => access::run(command),
             Command::Config(command) => config::run(command),
         }
     }

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
+use roadstead_api::User;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
@@ -39,6 +40,8 @@ pub struct Answer {
     pub status: Option<StatusCode>,
     /// Its `Content-Type`.
     pub content_type: Option<HeaderValue>,
+    /// Who made the request, if they said so and it was true.
+    pub user: Option<User>,
     /// Bytes of the body that were handed to the connection.
     pub written: u64,
 }
@@ -191,6 +194,7 @@ impl<O: Observation> Watch<O> {
     fn head<B: Body>(&mut self, response: &Response<B>, is_head: bool) {
         self.answer.status = Some(response.status());
         self.answer.content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+        self.answer.user = response.extensions().get::<User>().cloned();
         let bodiless = is_head
             || response.status() == StatusCode::NO_CONTENT
             || response.status() == StatusCode::NOT_MODIFIED;

@@ -22,3 +22,8 @@ pub fn uploads(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
         .merge(roadstead_uploads::origin_router(api.clone()));
     edge(guarded(routes, api.origin_secret.clone()), prefix, headers)
 }
+
+/// The token server alone.
+pub fn tokens(api: &Api, prefix: &str, headers: HeaderMap) -> Router {
+    edge(roadstead_base::token_router(api.clone()), prefix, headers)
+}

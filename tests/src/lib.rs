@@ -9,6 +9,7 @@
 //! - [`Connection`] and [`Request`] are a small HTTP/1.1 client that sends exactly what it is told to.
 //! - [`Image`] makes images from a seed; [`Digest`](digest) names content.
 //! - A [`Store`] is a directory, a bucket, or a bucket and a table, as ROADSTEAD_STORE says.
+//! - [`users`] are three people with passwords.
 //! - [`tool`] runs real clients such as skopeo, and [`skip!`] says aloud when one is missing.
 //!
 //! Nothing waits for a fixed time: [`wait::until`] polls a condition and fails at a deadline.
@@ -24,6 +25,7 @@ pub mod registry;
 pub mod skip;
 pub mod store;
 pub mod tool;
+pub mod users;
 pub mod wait;
 mod yaml;
 

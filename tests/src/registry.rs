@@ -110,6 +110,13 @@ impl Setup {
         self
     }
 
+    /// Run this command instead of `serve`.
+    #[must_use]
+    pub fn subcommand(mut self, subcommand: &'static str) -> Self {
+        self.subcommand = subcommand;
+        self
+    }
+
     /// Set an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -122,13 +129,6 @@ impl Setup {
     #[must_use]
     pub fn launcher(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
-        self
-    }
-
-    /// Serve by this subcommand in place of `serve`.
-    #[must_use]
-    pub fn subcommand(mut self, subcommand: &'static str) -> Self {
-        self.subcommand = subcommand;
         self
     }
 

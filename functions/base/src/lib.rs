@@ -1,20 +1,34 @@
-//! The route group `base`: whether this is a registry, and whether it is alive.
+//! The route group `base`: whether this is a registry, whether it is alive, and tokens for it.
+
+mod token;
 
 use axum::Router;
 use axum::response::IntoResponse;
-use axum::routing::any;
+use axum::routing::{any, get};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{StatusCode, Uri};
 use roadstead_api::response::value;
-use roadstead_api::{Api, Urls};
+use roadstead_api::{Api, Urls, authorized};
 
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/", any(alive))
         .route("/v2", any(to_base))
         .route("/v2/", any(base))
-        .with_state(api)
+        .merge(tokens());
+    authorized(routes, api)
+}
+
+/// The token server alone.
+pub fn token_router(api: Api) -> Router {
+    authorized(tokens().route("/", any(alive)), api)
+}
+
+fn tokens() -> Router<Api> {
+    Router::new()
+        .route("/auth/token", get(token::fetch).post(token::exchange))
+        .route("/auth/keys", get(token::keys))
 }
 
 /// Load balancers ask here: 200 while requests are served.

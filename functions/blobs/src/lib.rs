@@ -10,7 +10,7 @@ use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use roadstead_api::conditional::{Precondition, Wanted, precondition, wanted};
 use roadstead_api::extract::{Name, PathDigest};
 use roadstead_api::response::{self, IMMUTABLE};
-use roadstead_api::{Api, Connection, Error, detached};
+use roadstead_api::{Api, Client, Error, authorized, detached};
 use roadstead_oci::Digest;
 use roadstead_oci::media_type::OCTET_STREAM;
 use roadstead_registry::{Blobs, Pull};
@@ -18,12 +18,11 @@ use roadstead_storage::{ByteRange, Recipient};
 
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route(
-            "/v2/{name}/blobs/{digest}",
-            get(pull).head(stat).delete(delete),
-        )
-        .with_state(api)
+    let routes = Router::new().route(
+        "/v2/{name}/blobs/{digest}",
+        get(pull).head(stat).delete(delete),
+    );
+    authorized(routes, api)
 }
 
 /// end-2, `GET`.
@@ -135,11 +134,10 @@ fn whole(mut headers: HeaderMap, size: u64, body: Body) -> Response {
     response::whole(headers, OCTET_STREAM, size, body)
 }
 
-/// Whom a URL is for: the other end of the connection, as any client can say that it is another.
+/// Whom a URL is for.
 fn recipient(extensions: &Extensions) -> Recipient {
-    let connection = extensions.get::<Connection>();
     Recipient {
-        address: connection.and_then(|connection| connection.peer.ip()),
+        address: Client::of(extensions).address.ip(),
     }
 }
 

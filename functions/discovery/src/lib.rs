@@ -10,9 +10,10 @@ use axum::routing::get;
 use http::HeaderName;
 use http::HeaderValue;
 use roadstead_api::extract::{Name, PathDigest, Query};
-use roadstead_api::{Api, Error, Urls, response};
+use roadstead_api::{Api, Caller, Error, Urls, authorized, response};
+use roadstead_auth::Grant;
 use roadstead_metadata::{Page, ReferrerQuery};
-use roadstead_oci::{Descriptor, Digest, media_type};
+use roadstead_oci::{Descriptor, Digest, RepositoryName, media_type};
 use serde_json::json;
 
 const JSON: &str = "application/json";
@@ -20,6 +21,8 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 
 /// How many repositories a page has that is asked for without `n`: Distribution's figure.
 const CATALOG_PAGE: usize = 100;
+/// How many repositories are looked at together for those that a caller may see.
+const CATALOG_WINDOW: usize = 1000;
 /// How many referrers a page has at the most.
 const REFERRERS_PAGE: usize = 1000;
 /// About how many bytes of referrers a page has: what clients take as a manifest.
@@ -27,20 +30,25 @@ const REFERRERS_BYTES: usize = 3 * 1024 * 1024;
 
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/v2/_catalog", get(catalog))
         .route("/v2/{name}/tags/list", get(tags))
-        .route("/v2/{name}/referrers/{digest}", get(referrers))
-        .with_state(api)
+        .route("/v2/{name}/referrers/{digest}", get(referrers));
+    authorized(routes, api)
 }
 
 /// Distribution's catalog: repositories that have a manifest.
-async fn catalog(State(api): State<Api>, query: Query, urls: Urls) -> Result<Response, Error> {
+async fn catalog(
+    State(api): State<Api>,
+    Caller(grant): Caller,
+    query: Query,
+    urls: Urls,
+) -> Result<Response, Error> {
     let most = api.options.max_catalog_entries;
     let n = query.page_size(most)?.unwrap_or(CATALOG_PAGE.min(most));
     let mut names = match n {
         0 => Vec::new(),
-        n => api.registry.catalog(page(&query, n)).await?,
+        n => shown(&api, &grant, page(&query, n)).await?,
     };
     let next = next(&mut names, n, |name| {
         let query = [("last", name.as_str()), ("n", &n.to_string())];
@@ -52,6 +60,35 @@ async fn catalog(State(api): State<Api>, query: Query, urls: Urls) -> Result<Res
         JSON,
         next,
     ))
+}
+
+/// A page of the repositories that the caller may see. What is hidden costs time, and nothing else
+/// tells of it.
+async fn shown(api: &Api, grant: &Grant, page: Page<'_>) -> Result<Vec<RepositoryName>, Error> {
+    if grant.shows_all() {
+        return Ok(api.registry.catalog(page).await?);
+    }
+    let mut shown = Vec::new();
+    let mut after = page.after.map(str::to_owned);
+    loop {
+        let window = Page {
+            after: after.as_deref(),
+            limit: CATALOG_WINDOW,
+        };
+        let names = api.registry.catalog(window).await?;
+        let is_last = names.len() < CATALOG_WINDOW;
+        after = names.last().map(|name| name.as_str().to_owned());
+        let wanted = page.limit - shown.len();
+        shown.extend(
+            names
+                .into_iter()
+                .filter(|name| grant.shows(name))
+                .take(wanted),
+        );
+        if is_last || shown.len() == page.limit {
+            return Ok(shown);
+        }
+    }
 }
 
 /// end-8.

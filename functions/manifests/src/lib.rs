@@ -12,15 +12,14 @@ use http::{HeaderMap, Method};
 use roadstead_api::conditional::precondition;
 use roadstead_api::extract::{Name, PathReference};
 use roadstead_api::response::{self, IMMUTABLE, REVALIDATE};
-use roadstead_api::{Api, Error, detached};
+use roadstead_api::{Api, Error, authorized, detached};
 use roadstead_oci::Reference;
 
 /// The routes of the group.
 pub fn router(api: Api) -> Router {
     let methods = get(pull).put(push::push).delete(delete);
-    Router::new()
-        .route("/v2/{name}/manifests/{reference}", methods)
-        .with_state(api)
+    let routes = Router::new().route("/v2/{name}/manifests/{reference}", methods);
+    authorized(routes, api)
 }
 
 /// end-3: the bytes that were pushed, as the type that they were pushed as.

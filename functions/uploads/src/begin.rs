@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode};
 use roadstead_api::extract::{Name, Query};
-use roadstead_api::{Api, Error, Urls, detached, response};
+use roadstead_api::{Api, Caller, Error, Urls, detached, response};
+use roadstead_auth::{Action, Grant};
 use roadstead_metadata::UploadSession;
 use roadstead_oci::{Algorithm, Digest, RepositoryName};
 use roadstead_registry::TransportError;
@@ -16,13 +17,14 @@ use crate::location::Progress;
 /// Mounts a blob, takes one in the same request, or begins an upload.
 pub(crate) async fn begin(
     State(api): State<Api>,
+    Caller(grant): Caller,
     Name(name): Name,
     query: Query,
     urls: Urls,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
-    if let Some(digest) = mounted(&api, &name, &query).await? {
+    if let Some(digest) = mounted(&api, &grant, &name, &query).await? {
         return Ok(response::created(&urls.blob(&name, &digest), &digest));
     }
     check_algorithm(&query)?;
@@ -38,8 +40,14 @@ pub(crate) async fn begin(
 }
 
 /// end-11: the digest that is part of the repository now, without a byte sent. Whatever is
-/// wrong with the request to mount, the client can upload instead.
-async fn mounted(api: &Api, name: &RepositoryName, query: &Query) -> Result<Option<Digest>, Error> {
+/// wrong with the request to mount, the client can upload instead; also where the caller may not
+/// read, which looks as if nothing were there.
+async fn mounted(
+    api: &Api,
+    grant: &Grant,
+    name: &RepositoryName,
+    query: &Query,
+) -> Result<Option<Digest>, Error> {
     let Some(digest) = query
         .get("mount")
         .and_then(|digest| digest.parse::<Digest>().ok())
@@ -53,10 +61,11 @@ async fn mounted(api: &Api, name: &RepositoryName, query: &Query) -> Result<Opti
         },
         None => None,
     };
-    let (registry, name) = (api.registry.clone(), name.clone());
+    let (registry, name, grant) = (api.registry.clone(), name.clone(), grant.clone());
     detached(async move {
         let blobs = registry.repository(&name).blobs();
-        let mounted = blobs.mount(&digest, from.as_ref(), &|_| true).await?;
+        let readable = |from: &RepositoryName| grant.allows_on(from, Action::Pull);
+        let mounted = blobs.mount(&digest, from.as_ref(), &readable).await?;
         Ok(mounted.then_some(digest))
     })
     .await

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
 use roadstead_api::extract::{Name, Query, UploadId};
-use roadstead_api::{Api, Error, UploadState, Urls, detached};
+use roadstead_api::{Api, Error, UploadState, Urls, authorized, detached};
 
 use crate::location::Progress;
 
@@ -34,10 +34,10 @@ fn routes(api: Api) -> Router {
         .patch(chunk::chunk)
         .put(finish::finish)
         .delete(cancel);
-    Router::new()
+    let routes = Router::new()
         .route("/v2/{name}/blobs/uploads/", post(begin::begin))
-        .route("/v2/{name}/blobs/uploads/{id}", one)
-        .with_state(api)
+        .route("/v2/{name}/blobs/uploads/{id}", one);
+    authorized(routes, api)
 }
 
 /// end-13: how far the upload is, also for a client that lost its last `Location`.

@@ -1,5 +1,7 @@
 //! The upload server's routes: going on with an upload by its token, wherever it was begun.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::from_fn;
@@ -7,7 +9,8 @@ use axum::response::Response;
 use axum::routing::get;
 use http::Uri;
 use roadstead_api::extract::{Query, UploadId};
-use roadstead_api::{Api, Error, RegistryOrigin, UploadState, UploadToken};
+use roadstead_api::{Api, Error, RegistryOrigin, UploadState, UploadToken, authorized};
+use roadstead_auth::Everybody;
 use roadstead_oci::ErrorCode;
 use time::OffsetDateTime;
 use tower::ServiceExt;
@@ -18,10 +21,8 @@ use crate::rest::drained;
 /// `Authorization` header or without. Uploads are begun elsewhere.
 pub fn origin_router(api: Api) -> Router {
     let one = get(forward).patch(forward).put(forward).delete(forward);
-    Router::new()
-        .route("/_uploads/{id}", one)
-        .layer(from_fn(drained))
-        .with_state(api)
+    let routes = Router::new().route("/_uploads/{id}", one);
+    authorized(routes, api).layer(from_fn(drained))
 }
 
 /// What the token permits is what the routes below `/v2/` do for its repository.
@@ -39,6 +40,8 @@ async fn forward(
     *request.uri_mut() = uri.ok_or_else(|| Error::new(ErrorCode::Unknown, "no URL"))?;
     let extensions = request.extensions_mut();
     extensions.insert(RegistryOrigin(token.registry));
+    // Who may push was asked where the token was given.
+    let api = api.with_access(Arc::new(Everybody));
     match crate::routes(api).oneshot(request).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},

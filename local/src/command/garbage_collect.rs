@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use roadstead_compose as compose;
+use roadstead_configuration::middleware::Middleware;
 use roadstead_registry::{CollectOptions, Finding};
 
 use super::{ConfigurationPath, Failure, ended};
@@ -35,7 +36,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 fn collect(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let path = arguments.path.clone();
-    let loaded = ConfigurationPath { path }.load()?;
+    let mut loaded = ConfigurationPath { path }.load()?;
+    // What stands in front is for clients; its keys need not be where the collection runs.
+    loaded.configuration.middleware = Middleware::default();
     let configuration = &loaded.configuration;
     super::serve::log(configuration)?;
     let registry = compose::registry(configuration)?;

@@ -89,26 +89,57 @@ fn announce(loaded: &Loaded) {
     }
 }
 
+pub(super) fn run_token_server(configuration: &ConfigurationPath) -> ExitCode {
+    ended(start_token_server(configuration))
+}
+
+fn start_token_server(configuration: &ConfigurationPath) -> Result<ExitCode, Failure> {
+    let loaded = configuration.load()?;
+    log(&loaded.configuration)?;
+    announce(&loaded);
+    let runtime = runtime().map_err(anyhow::Error::from)?;
+    Ok(runtime.block_on(serve_tokens(&loaded.configuration))?)
+}
+
+/// The token server alone; of the registry, only its configuration is looked at.
+async fn serve_tokens(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+    let http = &configuration.http;
+    let api = compose::api(configuration, compose::registry(configuration)?)?;
+    if api.issuer.is_none() {
+        anyhow::bail!("tokenserver.enabled is not set");
+    }
+    let routes = router::tokens(&api, &http.prefix, compose::headers(http)?);
+    let tls = tls(http)?;
+    let shutdown = shutdown::requested()?;
+    let listener = listen(http, tls.is_some()).await?;
+    serve_until(listener, tls, routes, configuration, shutdown).await
+}
+
+async fn listen(http: &Http, tls: bool) -> anyhow::Result<Listener> {
+    let network = match http.net {
+        Net::Tcp => "tcp",
+        Net::Unix => "unix",
+    };
+    let listener = Listener::open(network, &http.addr).await?;
+    match tls {
+        true => tracing::info!("listening on {listener}, tls"),
+        false => tracing::info!("listening on {listener}"),
+    }
+    Ok(listener)
+}
+
 async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry.clone());
+    let api = compose::api(configuration, registry.clone())?;
     let headers = compose::headers(http)?;
     let routes = match routes {
         Routes::All => router::router(&api, &http.prefix, headers),
         Routes::Uploads => router::uploads(&api, &http.prefix, headers),
     };
-    let network = match http.net {
-        Net::Tcp => "tcp",
-        Net::Unix => "unix",
-    };
     let tls = tls(http)?;
     let shutdown = shutdown::requested()?;
-    let listener = Listener::open(network, &http.addr).await?;
-    match tls {
-        Some(_) => tracing::info!("listening on {listener}, tls"),
-        None => tracing::info!("listening on {listener}"),
-    }
+    let listener = listen(http, tls.is_some()).await?;
     let purging = purge::spawn(registry, &configuration.storage.maintenance.uploadpurging);
     let signal = serve_until(listener, tls, routes, configuration, shutdown).await?;
     purging.abort();

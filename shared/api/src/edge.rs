@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 use tower::ServiceExt;
 
+use crate::authorize::Asked;
 use crate::connection::RequestId;
 use crate::error::{Entries, Entry, Error};
 use crate::fold::fold;
@@ -55,7 +56,8 @@ impl Edge {
             }
             Folded::Outside => Error::no_route().into_response(),
         };
-        let mut response = written_down(explained(response, &method), id);
+        let response = explained(asked_for(response), &method);
+        let mut response = written_down(response, id);
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             response.headers_mut().entry(ALLOW).or_insert(allowed);
         }
@@ -99,6 +101,17 @@ fn folded(uri: &Uri, prefix: &str) -> Folded {
         Err(_) => return Folded::Outside,
     }
     Uri::from_parts(parts).map_or(Folded::Outside, Folded::To)
+}
+
+/// What nobody was asked for is not given. Errors are no secrets.
+fn asked_for(response: Response) -> Response {
+    let is_asked_for = response.extensions().get::<Asked>().is_some();
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if is_asked_for || is_error {
+        return response;
+    }
+    tracing::error!("a route answers without having asked: see roadstead_api::authorized");
+    Error::new(ErrorCode::Unknown, json!(null)).into_response()
 }
 
 /// The router's own refusals in the words of the specification.

@@ -5,6 +5,7 @@
 //! group or all of them with what is the same everywhere. Only this crate writes errors down,
 //! and only [`error::status`] knows which status belongs to which code.
 
+mod authorize;
 pub mod body;
 pub mod client;
 pub mod conditional;
@@ -22,6 +23,7 @@ mod upload_origin;
 mod upload_state;
 mod urls;
 
+pub use authorize::{Caller, User, authorized, refused};
 pub use client::{Client, TrustedProxies};
 pub use connection::{Connection, Peer, RequestId};
 pub use detached::detached;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roadstead_auth::{AccessController, Everybody, Issuer};
 use roadstead_registry::Registry;
 
 use crate::origin_secret::OriginSecret;
@@ -20,6 +21,10 @@ pub struct Api {
     pub upload_origin: Option<Arc<UploadOrigin>>,
     /// What requests have to know.
     pub origin_secret: Option<OriginSecret>,
+    /// Who may do what.
+    pub access: Arc<dyn AccessController>,
+    /// The token server, if there is one here.
+    pub issuer: Option<Arc<Issuer>>,
 }
 
 /// How a registry appears over HTTP.
@@ -36,13 +41,15 @@ pub struct ApiOptions {
 }
 
 impl Api {
-    /// `registry` with `options`.
+    /// `registry` with `options`, for everybody.
     pub fn new(registry: Registry, options: ApiOptions) -> Self {
         Self {
             registry,
             options: Arc::new(options),
             upload_origin: None,
             origin_secret: None,
+            access: Arc::new(Everybody),
+            issuer: None,
         }
     }
 
@@ -64,5 +71,17 @@ impl Api {
             origin_secret,
             ..self
         }
+    }
+
+    /// The same, for those only whom `access` permits what they want.
+    #[must_use]
+    pub fn with_access(self, access: Arc<dyn AccessController>) -> Self {
+        Self { access, ..self }
+    }
+
+    /// The same, with a token server.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Option<Arc<Issuer>>) -> Self {
+        Self { issuer, ..self }
     }
 }

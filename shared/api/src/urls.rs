@@ -135,9 +135,16 @@ fn origin(parts: &Parts) -> String {
     }
 }
 
+/// The URL of `path` below the prefix, as the client of a request sees it; never a path alone.
+pub(crate) fn below_prefix(api: &Api, parts: &Parts, path: &str) -> String {
+    let options = &api.options.urls;
+    let origin = options.host.clone().unwrap_or_else(|| origin(parts));
+    format!("{origin}{}{path}", options.prefix)
+}
+
 /// Whether a text can be the host of a URL, with a port or without: anything else could redirect
 /// a client elsewhere, or nowhere.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     let allowed =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     let authority = || host.parse::<Authority>();

@@ -3,6 +3,7 @@
 //! The server and the functions both build what they serve here, each with the back ends that its
 //! features choose: a function need not link what it never meets.
 
+mod access;
 mod driver;
 mod http;
 mod metadata;
@@ -15,6 +16,7 @@ use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
 
+pub use crate::access::rules;
 pub use crate::http::{headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
@@ -29,18 +31,22 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
     let driver = driver::driver(&storage.driver)?;
     let metadata = metadata::metadata(configuration, &driver)?;
-    let signer = middleware::signer(Arc::clone(&driver), &configuration.middleware.storage)?;
-    let registry = Registry::new(metadata, driver, policy::policy(configuration)?)
-        .with_signer(signer)
+    let policy = policy::policy(configuration)?;
+    let registry = Registry::new(metadata, Arc::clone(&driver), policy)
         .with_middleware(middleware::middleware(&configuration.middleware)?);
+    let registry = middleware::redirected(registry, driver, &configuration.middleware.storage)?;
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,
     })
 }
 
-/// How the registry appears over HTTP.
-pub fn api(configuration: &Configuration, registry: Registry) -> Api {
+/// How the registry appears over HTTP, and to whom. Reads the files of users and keys.
+///
+/// # Errors
+///
+/// Those files, or rules, make no sense.
+pub fn api(configuration: &Configuration, registry: Registry) -> anyhow::Result<Api> {
     let web = &configuration.http;
     let options = ApiOptions {
         urls: http::urls(web),
@@ -48,9 +54,10 @@ pub fn api(configuration: &Configuration, registry: Registry) -> Api {
         max_catalog_entries: size(configuration.catalog.maxentries),
         max_tags: size(configuration.tags.maxtags),
     };
-    Api::new(registry, options)
+    let api = Api::new(registry, options)
         .with_upload_origin(http::upload_origin(web))
-        .with_origin_secret(http::origin_secret(web))
+        .with_origin_secret(http::origin_secret(web));
+    access::guarded(configuration, api)
 }
 
 pub(crate) fn size(number: u64) -> usize {

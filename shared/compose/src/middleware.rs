@@ -13,6 +13,7 @@ use roadstead_configuration::middleware::{
     ImmutableTags, Middleware, RedirectTo, RegistryOptions, RepositoryOptions, Rewrite,
     StorageMiddleware, StorageOptions,
 };
+use roadstead_registry::Registry;
 use roadstead_registry::middleware::{
     self as built, AllowList, Pattern, ReadOnly, RegistryMiddleware, RepositoryMiddleware,
 };
@@ -26,14 +27,19 @@ const STORAGE: &[&str] = &[
     "rewrite",
 ];
 
-/// Where clients are sent: where the driver sends them, unless the entries have it otherwise, each
-/// of which is around those before it.
-pub(crate) fn signer(
+/// `registry`, whose clients are sent where the driver sends them, unless the entries have it
+/// otherwise, each of which is around those before it.
+pub(crate) fn redirected(
+    registry: Registry,
     driver: Arc<dyn Driver>,
     entries: &[StorageMiddleware],
-) -> anyhow::Result<Arc<dyn UrlSigner>> {
+) -> anyhow::Result<Registry> {
+    let mut entries = entries.iter().filter(|entry| !entry.disabled).peekable();
+    if entries.peek().is_none() {
+        return Ok(registry);
+    }
     let mut signer: Arc<dyn UrlSigner> = Arc::new(driver);
-    for entry in entries.iter().filter(|entry| !entry.disabled) {
+    for entry in entries {
         let name = entry.name.as_deref().unwrap_or_default();
         let inner = signer;
         let around = match &entry.options {
@@ -45,7 +51,7 @@ pub(crate) fn signer(
         };
         signer = around.with_context(|| format!("middleware.storage: {name}"))?;
     }
-    Ok(signer)
+    Ok(registry.with_signer(signer))
 }
 
 fn redirect(options: &RedirectTo, inner: Arc<dyn UrlSigner>) -> anyhow::Result<Arc<dyn UrlSigner>> {

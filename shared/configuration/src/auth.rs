@@ -39,18 +39,12 @@ struct Providers;
 impl Providers {
     const KEYS: &'static [Key] = &[
         nested(NoAuth::KEYS).named("none", "Everybody may do everything, as without `auth`."),
-        nested(Silly::KEYS)
-            .named(
-                "silly",
-                "Any `Authorization` header passes: for development.",
-            )
-            .refused("silly authentication"),
-        nested(Htpasswd::KEYS)
-            .named("htpasswd", "Users and passwords in a file.")
-            .refused("htpasswd authentication"),
-        nested(Token::KEYS)
-            .named("token", "Tokens of a token server.")
-            .refused("token authentication"),
+        nested(Silly::KEYS).named(
+            "silly",
+            "Any `Authorization` header passes: for development.",
+        ),
+        nested(Htpasswd::KEYS).named("htpasswd", "Users and passwords in a file."),
+        nested(Token::KEYS).named("token", "Tokens of a token server."),
     ];
 }
 
@@ -74,8 +68,10 @@ section! {
     Htpasswd {
         /// The realm of the challenge.
         realm: Option<String> = TEXT;
-        /// The password file: bcrypt only.
+        /// The password file: bcrypt only. One that is missing is made, with a password that is shown once.
         path: Option<String> = TEXT;
+        /// Takes passwords over plain HTTP also from other machines that are no trusted proxies.
+        plainhttp: bool = BOOL.differs("Roadstead's own; Distribution always takes them.");
     }
 }
 

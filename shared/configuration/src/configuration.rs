@@ -1,3 +1,4 @@
+use crate::access::{Access, TokenServer};
 use crate::auth::{AUTH, Auth};
 use crate::health::Health;
 use crate::http::Http;
@@ -24,6 +25,10 @@ section! {
         metadata: Metadata = METADATA;
         /// Who may do what.
         auth: Auth = AUTH;
+        /// What users may do.
+        access: Option<Access> = nested(Access::KEYS).strict("rules").differs("Roadstead's own; in Distribution every user may do everything.");
+        /// A token server of the registry's own.
+        tokenserver: TokenServer = nested(TokenServer::KEYS).differs("Roadstead's own.");
         /// What stands in front of the registry, its repositories and its storage.
         middleware: Middleware = nested(Middleware::KEYS);
         /// The server.

@@ -16,6 +16,7 @@
 //! This crate builds nothing: it opens no store, compiles no expression for use, resolves no path. It alone reads the
 //! environment, in [`from_process`]; everything else takes the variables as data.
 
+pub mod access;
 pub mod auth;
 mod configuration;
 mod documentation;

@@ -22,6 +22,17 @@ section! {
     }
 }
 
+/// Nothing in front.
+impl Default for Middleware {
+    fn default() -> Self {
+        Self {
+            registry: Vec::new(),
+            repository: Vec::new(),
+            storage: Vec::new(),
+        }
+    }
+}
+
 const DISABLED: &str =
     "An entry that is switched off is left out; Distribution applies it all the same.";
 const OWN: &str = "Roadstead's own.";

@@ -14,6 +14,7 @@ pub(crate) fn resolve(root: &Node, problems: &mut Vec<Problem>) -> Effective {
     let mut resolver = Resolver {
         path: Vec::new(),
         hidden: false,
+        strict: false,
         start: &root.origin,
         problems,
     };
@@ -24,6 +25,8 @@ struct Resolver<'a> {
     path: Vec<String>,
     /// Below a secret, no message may quote what it found.
     hidden: bool,
+    /// Here an unknown key is an error.
+    strict: bool,
     /// Where the text begins: the place of what is missing.
     start: &'a Origin,
     problems: &'a mut Vec<Problem>,
@@ -53,13 +56,18 @@ impl Resolver<'_> {
     }
 
     fn key(&mut self, key: &'static Key, node: Option<&Node>, siblings: Option<&Map>) -> Effective {
-        let hidden = self.hidden;
+        let (hidden, strict) = (self.hidden, self.strict);
         self.hidden |= key.secret;
+        self.strict |= key.strict.is_some();
+        if let (Some(required), Some(node)) = (key.strict, node) {
+            self.report_missing(required, node);
+        }
         if let Some(node) = node {
             self.report_status(key, node);
         }
         let written = node.filter(|node| !node.is_null());
         let value = match &key.kind {
+            Kind::Section(_) if key.strict.is_some() && node.is_none() => Effective::Unset,
             Kind::Section(keys) => self.section(keys, node),
             Kind::Entries(keys) => self.entries(keys, written),
             Kind::OneOf(one_of) => self.one_of(one_of, written),
@@ -68,7 +76,7 @@ impl Resolver<'_> {
             Kind::Headers => self.headers(written),
             _ => self.scalar(key, written),
         };
-        self.hidden = hidden;
+        (self.hidden, self.strict) = (hidden, strict);
         value
     }
 
@@ -111,8 +119,20 @@ impl Resolver<'_> {
             let suggestion =
                 suggestion::for_key(name, keys.iter().map(|key| key.name), Configuration::KEYS);
             let path = self.within(name, |this| this.path());
-            let problem = Problem::warning(&path, &node.origin, "unknown key");
+            let problem = match self.strict {
+                true => Problem::error(&path, &node.origin, "unknown key"),
+                false => Problem::warning(&path, &node.origin, "unknown key"),
+            };
             self.problems.push(problem.suggest_if_some(suggestion));
+        }
+    }
+
+    fn report_missing(&mut self, required: &str, node: &Node) {
+        let map = node.as_map();
+        let value = map.and_then(|map| map.get(required));
+        if value.is_none_or(Node::is_null) {
+            let message = format!("{required} is missing");
+            self.error(&node.origin, message);
         }
     }
 

@@ -27,6 +27,9 @@ pub(crate) struct Key {
     pub(crate) tolerant: bool,
     /// What else must hold for a text.
     pub(crate) check: Option<Check>,
+    /// A section that is written must have this key, and no key below it may be unknown: what is left out or
+    /// misspelt would count for nothing without being seen.
+    pub(crate) strict: Option<&'static str>,
 }
 
 /// Looks at a text; what it returns is the message.
@@ -154,6 +157,7 @@ impl Key {
             zero_is_default: false,
             tolerant: false,
             check: None,
+            strict: None,
         }
     }
 
@@ -204,6 +208,11 @@ impl Key {
 
     pub(crate) const fn check(mut self, check: Check) -> Self {
         self.check = Some(check);
+        self
+    }
+
+    pub(crate) const fn strict(mut self, required: &'static str) -> Self {
+        self.strict = Some(required);
         self
     }
 

@@ -46,7 +46,7 @@ pub fn serve(routes: fn(Api) -> Router) -> ExitCode {
 fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::Result<Router> {
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry);
+    let api = compose::api(configuration, registry)?;
     let secret = api.origin_secret.clone();
     let routes = routes(api).layer(from_fn(limit));
     Ok(edge(

@@ -31,9 +31,11 @@ pub(crate) struct Parts {
 impl Registry {
     /// A registry over `metadata` and the bytes in `driver`.
     pub fn new(metadata: Arc<dyn Metadata>, driver: Arc<dyn Driver>, policy: Policy) -> Self {
+        let signs = driver.signer().is_some();
+        let signer = || Arc::new(Arc::clone(&driver)) as Arc<dyn UrlSigner>;
         Self(Arc::new(Parts {
             metadata,
-            signer: Some(Arc::new(Arc::clone(&driver))),
+            signer: signs.then(signer),
             driver,
             policy,
             middleware: Middleware::default(),

@@ -105,6 +105,26 @@ mod tests {
         );
     }
 
+    /// The URLs were signed by AWS's own signer for Python (botocore 1.43.106, `CloudFrontSigner`)
+    /// around OpenSSL, with a key that is good for nothing else.
+    #[test]
+    fn a_url_is_the_one_that_the_sdk_of_aws_signs() {
+        let key = include_bytes!("../tests/fixtures/key.pem");
+        let key = PrivateKey::from_pem(key).unwrap();
+        let policy = Policy {
+            url: "https://d111111abcdef8.cloudfront.net/a%20root/docker/registry/v2/blobs/sha256/ab/abcd/data",
+            expires: 1_767_290_400,
+            address: None,
+        };
+        for (hash, expected) in [
+            (Hash::Sha1, include_str!("../tests/fixtures/sha1.url")),
+            (Hash::Sha256, include_str!("../tests/fixtures/sha256.url")),
+        ] {
+            let url = policy.signed(&key, hash, "K2JCJMDEHXQW5F").unwrap();
+            assert_eq!(url, expected.trim_end());
+        }
+    }
+
     #[test]
     fn what_a_url_cannot_have_is_replaced() {
         assert_eq!(url_safe(&[0xfb, 0xef, 0xff, 0xff]), "--~~~w__");

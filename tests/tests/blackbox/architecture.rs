@@ -114,6 +114,7 @@ fn each_shared_crate_depends_only_on_what_is_below_it() {
             "roadstead-metadata-dynamodb",
             &["roadstead-metadata", "roadstead-oci"],
         ),
+        ("roadstead-storage-cloudfront", &["roadstead-storage"]),
         (
             "roadstead-storage-filesystem",
             &["roadstead-oci", "roadstead-storage"],

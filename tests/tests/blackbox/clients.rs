@@ -1,6 +1,6 @@
 //! Real clients: what they push they pull, with the same digests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use roadstead_tests::image::{DOCKER_MANIFEST, OCI_MANIFEST};
@@ -150,7 +150,7 @@ fn skopeo_converts_between_image_formats() {
 }
 
 /// Podman and Buildah without any of the machine's state.
-fn containers(program: &Path, state: &Path, arguments: &[&str]) -> tool::Outcome {
+pub(crate) fn containers(program: &Path, state: &Path, arguments: &[&str]) -> tool::Outcome {
     let mut command = Command::new(program);
     command
         .arg("--root")
@@ -178,6 +178,7 @@ macro_rules! require_root {
         }
     };
 }
+pub(crate) use require_root;
 
 /// Pulls an image, pushes it under another name, and compares what a client sees.
 fn pull_and_push(program: &Path) {
@@ -246,12 +247,63 @@ fn buildah_pushes_an_image_that_it_built() {
 }
 
 /// A containerd of its own, which ends with the test.
-struct Containerd(Child);
+pub(crate) struct Containerd {
+    child: Child,
+    ctr: PathBuf,
+    socket: PathBuf,
+}
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Containerd {
+    /// Starts one below `scratch`; `None`, and why, where it does not run.
+    pub(crate) fn start(daemon: &Path, ctr: &Path, scratch: &Path) -> Result<Self, String> {
+        let (socket, log) = (
+            scratch.join("containerd.sock"),
+            scratch.join("containerd.log"),
+        );
+        let config = format!(
+            "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n[grpc]\naddress = \"{1}\"\n\
+             disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
+            scratch.display(),
+            socket.display()
+        );
+        std::fs::write(scratch.join("containerd.toml"), config).unwrap();
+        let log_file = std::fs::File::create(&log).unwrap();
+        let child = Command::new(daemon)
+            .arg("--config")
+            .arg(scratch.join("containerd.toml"))
+            .stdin(Stdio::null())
+            .stdout(log_file.try_clone().unwrap())
+            .stderr(log_file)
+            .spawn()
+            .unwrap();
+        let mut daemon = Self {
+            child,
+            ctr: ctr.to_owned(),
+            socket,
+        };
+        let ready = wait::until("containerd to answer", || {
+            let ended = daemon.child.try_wait().unwrap().is_some();
+            let answers = !ended && daemon.run(&["version"]).status.success();
+            (ended || answers).then_some(answers)
+        });
+        if ready {
+            return Ok(daemon);
+        }
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        Err(said.lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// Runs its client.
+    pub(crate) fn run(&self, arguments: &[&str]) -> tool::Outcome {
+        let address = ["--address", self.socket.to_str().unwrap()];
+        tool::run(&self.ctr, [&address, arguments].concat())
     }
 }
 
@@ -260,46 +312,11 @@ fn containerd_pulls_and_pushes() {
     let (daemon, ctr) = (require!("containerd"), require!("ctr"));
     require_root!();
     let registry = Registry::start();
-    let scratch = registry.store().scratch().to_owned();
-    let (socket, log) = (
-        scratch.join("containerd.sock"),
-        scratch.join("containerd.log"),
-    );
-    let config = format!(
-        "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n[grpc]\naddress = \"{1}\"\n\
-         disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
-        scratch.display(),
-        socket.display()
-    );
-    std::fs::write(scratch.join("containerd.toml"), config).unwrap();
-    let log_file = std::fs::File::create(&log).unwrap();
-    let child = Command::new(daemon)
-        .arg("--config")
-        .arg(scratch.join("containerd.toml"))
-        .stdin(Stdio::null())
-        .stdout(log_file.try_clone().unwrap())
-        .stderr(log_file)
-        .spawn()
-        .unwrap();
-    let mut daemon = Containerd(child);
-    let run = |arguments: &[&str]| {
-        tool::run(
-            &ctr,
-            [&["--address", socket.to_str().unwrap()], arguments].concat(),
-        )
+    let daemon = match Containerd::start(&daemon, &ctr, registry.store().scratch()) {
+        Ok(daemon) => daemon,
+        Err(why) => roadstead_tests::skip!("containerd does not run here: {why}"),
     };
-    let ready = wait::until("containerd to answer", || {
-        let ended = daemon.0.try_wait().unwrap().is_some();
-        let answers = !ended && run(&["version"]).status.success();
-        (ended || answers).then_some(answers)
-    });
-    if !ready {
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        roadstead_tests::skip!(
-            "containerd does not run here: {}",
-            said.lines().last().unwrap_or_default()
-        );
-    }
+    let run = |arguments: &[&str]| daemon.run(arguments);
     for (tag, image) in [("oci", Image::seeded(7)), ("docker", Image::docker(8))] {
         registry.push_image("from", tag, &image);
         let (from, to) = (

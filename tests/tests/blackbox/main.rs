@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod access;
 mod architecture;
+mod authentication;
 mod bodies;
 mod clients;
 mod commands;
@@ -13,6 +15,7 @@ mod errors;
 mod garbage_collect;
 mod http;
 mod lambda;
+mod login;
 mod management;
 mod middleware;
 mod names_and_paths;
@@ -21,6 +24,7 @@ mod push;
 mod reads;
 mod redirects;
 mod tls;
+mod tokens;
 mod upload_server;
 mod uploads;
 mod watch;

@@ -1,6 +1,7 @@
 //! Where clients are sent for blobs: to S3, to CloudFront, to another host, or nowhere.
 
 mod edge;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,6 +15,7 @@ use roadstead_tests::{
 use serde_json::{Value, json};
 
 use self::edge::{Edge, Keys, Origin};
+use self::tls::TlsServer;
 
 fn setup() -> Setup {
     Setup::new(Implementation::Roadstead)
@@ -283,6 +285,10 @@ fn clients_within_aws_are_sent_to_the_bucket() {
             fetch(&sent(&registry, &digest), None).expect(200).text(),
             "content"
         );
+        // The proxy is within AWS, its client is not.
+        let proxied = blob(&registry, "GET", &digest).header("X-Forwarded-For", "192.0.2.1");
+        let proxied = proxied.send().expect(307);
+        assert!(proxied.need("location").starts_with(&edge.url()));
     }
     let fetched = || {
         edge.seen()
@@ -298,6 +304,58 @@ fn clients_within_aws_are_sent_to_the_bucket() {
     let (registry, digest) = filtered(json!({ "ipfilteredby": "none" }));
     assert!(sent(&registry, &digest).starts_with(&edge.url()));
     assert_eq!(fetched(), 3);
+}
+
+#[test]
+fn addresses_are_believed_from_a_server_with_a_good_certificate() {
+    let url = require_ministack!();
+    let _ = (require!("openssl"), require!("python3"));
+    let keys = Keys::p256();
+    let key = keys.private();
+    let edge = Edge::start(bucket(url), Some(keys));
+    let server = TlsServer::start(
+        r#"{"prefixes": [{"ip_prefix": "127.0.0.1/32", "region": "a", "service": "EC2"}]}"#,
+    );
+    let options = json!({ "ipfilteredby": "aws", "iprangesurl": server.url() });
+    let start = |authorities: &Path| {
+        let store = roadstead_tests::Store::new();
+        let storage = json!({ "storage": s3(url, store.scratch()) });
+        let setup = setup().store(&store).config(storage);
+        let setup = setup.config(cloudfront(&edge, &key, options.clone()));
+        let setup = setup.env("SSL_CERT_FILE", authorities.to_str().unwrap());
+        setup.env("SSL_CERT_DIR", "/nowhere").start()
+    };
+    let registry = start(&server.authority());
+    let digest = registry.push_blob("app", b"content");
+    wait::until("the addresses", || {
+        sent(&registry, &digest).starts_with(url).then_some(())
+    });
+    let other = TlsServer::start("");
+    let registry = start(&other.authority());
+    let digest = registry.push_blob("app", b"content");
+    assert!(sent(&registry, &digest).starts_with(&edge.url()));
+    wait::until("the refusal", || {
+        let log = registry.log();
+        log.contains("the addresses of AWS cannot be fetched")
+            .then_some(())
+    });
+    assert!(sent(&registry, &digest).starts_with(&edge.url()));
+}
+
+#[test]
+fn a_collection_needs_no_key() {
+    let store = roadstead_tests::Store::new();
+    let registry = setup().store(&store).start();
+    let image = pushed(&registry);
+    drop(registry);
+    let options = json!({ "baseurl": "cdn.example", "privatekey": "/nowhere", "keypairid": "K1" });
+    let setup = setup().store(&store).config(json!({
+        "middleware": { "storage": [{ "name": "cloudfront", "options": options }] },
+    }));
+    let config = setup.write_config(&roadstead_tests::registry::free_address());
+    let collect = setup.command(&["garbage-collect", config.to_str().unwrap()]);
+    let said = tool::finish(collect).success();
+    assert!(said.contains(&image.digest()), "{said}");
 }
 
 #[test]

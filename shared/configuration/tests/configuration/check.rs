@@ -104,12 +104,6 @@ fn a_driver_named_by_a_variable_beside_that_of_the_file_says_how_to_replace_it()
 fn features_that_are_not_built_refuse_to_start_where_silence_would_be_dangerous() {
     let table = [
         (
-            "auth: {htpasswd: {realm: r, path: /p}}",
-            "auth.htpasswd: htpasswd authentication",
-        ),
-        ("auth: {silly: }", "auth.silly: silly authentication"),
-        ("auth: token", "auth.token: token authentication"),
-        (
             "http: {tls: {letsencrypt: {cachefile: /c}}}",
             "http.tls.letsencrypt: TLS with Let's Encrypt",
         ),
@@ -180,6 +174,46 @@ fn other_features_that_are_not_built_warn() {
             "W config.yml:2: storage.cache.blobdescriptor: the cache in Redis is not built yet: no cache is used"
         ]
     );
+}
+
+/// What is misspelt in access rules would permit, or forbid, without being seen.
+#[test]
+fn access_rules_are_read_strictly() {
+    let table = [
+        ("access: {rules: []}", None),
+        (
+            "access: {rules: [{users: [a], repositories: [b], allow: [pull]}]}",
+            None,
+        ),
+        ("access:", Some("E config.yml:3: access: rules is missing")),
+        (
+            "access: {}",
+            Some("E config.yml:3: access: rules is missing"),
+        ),
+        (
+            "access: {groups: []}",
+            Some("E config.yml:3: access: rules is missing"),
+        ),
+        (
+            "access: {rules: }",
+            Some("E config.yml:3: access: rules is missing"),
+        ),
+        (
+            "access: {rules: [{denny: [push]}]}",
+            Some("E config.yml:3: access.rules[0].denny: unknown key; did you mean \"deny\"?"),
+        ),
+        (
+            "access: {rules: [], other: 1}",
+            Some("E config.yml:3: access.other: unknown key"),
+        ),
+    ];
+    for (line, problem) in table {
+        let expected: Vec<&str> = problem.into_iter().collect();
+        assert_eq!(problems(&minimal(line)), expected, "{line}");
+    }
+    assert_eq!(load(&minimal("")).configuration.access, None);
+    let none = load(&minimal("access: {rules: []}")).configuration.access;
+    assert_eq!(none.map(|access| access.rules.len()), Some(0));
 }
 
 #[test]

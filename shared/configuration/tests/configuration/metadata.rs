@@ -48,13 +48,12 @@ fn a_table_that_cannot_be_found_is_an_error() {
     assert_eq!(
         found("metadata: dynamodb\n"),
         [
-            "E metadata.dynamodb.table: no table is named",
-            "E metadata.dynamodb.region: there is no region, nor an endpoint",
+            "E metadata.dynamodb.table: no table is named; name the table that holds the metadata",
+            "E metadata.dynamodb.region: there is no region, nor an endpoint; name the region of the table, as in eu-west-1",
         ]
     );
     let text = "metadata:\n  dynamodb: {table: images, region: eu-west-1, accesskey: a}\n";
-    let expected =
-        "E config.yml:4: metadata.dynamodb.accesskey: accesskey and secretkey only work together";
+    let expected = "E config.yml:4: metadata.dynamodb.accesskey: accesskey and secretkey only work together; give both, or none for the credentials of the environment";
     assert_eq!(found(text), [expected]);
     let both = "metadata:\n  layout:\n  dynamodb: {table: images, region: eu-west-1}\n";
     let found = found(both);

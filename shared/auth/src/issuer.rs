@@ -1,0 +1,256 @@
+//! A token server: the other side of [`Token`](crate::Token) (the Docker registry's token
+//! authentication specification, and its OAuth2 form).
+
+mod scope;
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use roadstead_oci::RepositoryName;
+use serde_json::json;
+
+use crate::Clock;
+use crate::access::{Access, Action};
+use crate::controller::Refusal;
+use crate::grant::Grant;
+use crate::htpasswd::Passwords;
+use crate::rules::Rules;
+use crate::token::{Algorithm, Jwks, ResourceActions, SigningKey, Trusted, Verifier};
+
+pub use scope::Scope;
+
+/// What a token server issues, and to whom.
+#[derive(Debug)]
+pub struct IssuerOptions {
+    /// The issuer that tokens name.
+    pub issuer: String,
+    /// The service that tokens are for.
+    pub service: String,
+    /// What signs them.
+    pub key: Arc<SigningKey>,
+    /// How long a token counts.
+    pub expires: Duration,
+    /// How long a refresh token counts; `None` to issue none.
+    pub refresh: Option<Duration>,
+    /// The users.
+    pub passwords: Arc<Passwords>,
+    /// What they may do; without rules, users may do everything and others nothing.
+    pub rules: Option<Arc<Rules>>,
+    /// What tells the time.
+    pub clock: Clock,
+}
+
+/// A token server.
+#[derive(Debug)]
+pub struct Issuer {
+    options: IssuerOptions,
+    refresh: Verifier,
+    trusted: Trusted,
+}
+
+/// What a client gets.
+#[derive(Clone)]
+pub struct Issued {
+    /// The token.
+    pub token: String,
+    /// For how long it counts.
+    pub expires_in: Duration,
+    /// When it was issued, in seconds since the epoch.
+    pub issued_at: u64,
+    /// What it permits, as a scope.
+    pub scope: String,
+    /// A token to get others with.
+    pub refresh_token: Option<String>,
+}
+
+/// A token could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a token cannot be made")]
+pub struct NotIssued;
+
+impl Issuer {
+    /// A token server.
+    pub fn new(options: IssuerOptions) -> Self {
+        let mut trusted = Trusted::default();
+        trusted.add_own(options.key.public());
+        Self {
+            refresh: Verifier {
+                issuer: options.issuer.clone(),
+                service: refresh_audience(&options.issuer),
+                algorithms: Algorithm::ALL.to_vec(),
+            },
+            trusted,
+            options,
+        }
+    }
+
+    /// The service that tokens are for.
+    pub fn service(&self) -> &str {
+        &self.options.service
+    }
+
+    /// The keys that verify tokens.
+    pub fn jwks(&self) -> Jwks {
+        Jwks {
+            keys: vec![self.options.key.jwk()],
+        }
+    }
+
+    /// Whether those who do not log in get tokens.
+    pub fn knows_anonymous(&self) -> bool {
+        let rules = self.options.rules.as_ref();
+        rules.is_some_and(|rules| rules.know_anonymous())
+    }
+
+    /// Whether a password may come over plain HTTP.
+    pub fn may_be_exposed(&self) -> bool {
+        self.options.passwords.may_be_exposed()
+    }
+
+    /// Whether this is the password of this user.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Busy`]: too many are being checked.
+    pub async fn is_password(&self, user: &str, password: &str) -> Result<bool, Refusal> {
+        self.options.passwords.check(user, password).await
+    }
+
+    /// The user of a refresh token that counts: one that has not expired, and whose user has had no
+    /// other password since.
+    pub async fn refreshed(&self, token: &str) -> Option<String> {
+        let now = (self.options.clock)();
+        let claims = self.refresh.verify(token, &self.trusted, now).ok()?;
+        let passwords = &self.options.passwords;
+        let fingerprint = passwords.fingerprint(&claims.subject).await?;
+        (fingerprint == claims.id).then_some(claims.subject)
+    }
+
+    /// A token for as much of `scopes` as this user, or somebody who did not log in, may do. A
+    /// `lasting` client gets a refresh token as well, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// The key does not sign.
+    pub async fn issue(
+        &self,
+        user: Option<&str>,
+        scopes: &[Scope],
+        lasting: bool,
+    ) -> Result<Issued, NotIssued> {
+        let options = &self.options;
+        let now = (options.clock)().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        let access = self.granted(user, scopes);
+        let claims = json!({
+            "iss": options.issuer,
+            "sub": user.unwrap_or_default(),
+            "aud": options.service,
+            "exp": now.saturating_add(options.expires.as_secs()),
+            "nbf": now,
+            "iat": now,
+            "jti": unique()?,
+            "access": access,
+        });
+        let token = options.key.sign(&claims).map_err(|_| NotIssued)?;
+        let refresh_token = match (user, lasting) {
+            (Some(user), true) => self.lasting(user, now).await?,
+            _ => None,
+        };
+        Ok(Issued {
+            token,
+            expires_in: options.expires,
+            issued_at: now,
+            scope: scope::written(&access),
+            refresh_token,
+        })
+    }
+
+    async fn lasting(&self, user: &str, now: u64) -> Result<Option<String>, NotIssued> {
+        let options = &self.options;
+        let Some(lasts) = options.refresh else {
+            return Ok(None);
+        };
+        let Some(fingerprint) = options.passwords.fingerprint(user).await else {
+            return Ok(None);
+        };
+        let claims = json!({
+            "iss": options.issuer,
+            "sub": user,
+            "aud": refresh_audience(&options.issuer),
+            "exp": now.saturating_add(lasts.as_secs()),
+            "iat": now,
+            "jti": fingerprint,
+        });
+        options.key.sign(&claims).map(Some).map_err(|_| NotIssued)
+    }
+
+    fn granted(&self, user: Option<&str>, scopes: &[Scope]) -> Vec<ResourceActions> {
+        let grant = user.map_or_else(Grant::anonymous, Grant::of);
+        let grant = match &self.options.rules {
+            Some(rules) => grant.under(Arc::clone(rules)),
+            None => grant,
+        };
+        let is_anybody = self.options.rules.is_some() || user.is_some();
+        let permitted = scopes.iter().filter(|_| is_anybody);
+        let granted = permitted.filter_map(|scope| scope.granted(|access| grant.allows(access)));
+        granted.collect()
+    }
+}
+
+impl Scope {
+    /// As much of the scope as is allowed; `None` for nothing.
+    fn granted(&self, allowed: impl Fn(&Access) -> bool) -> Option<ResourceActions> {
+        let mut actions: Vec<String> = Vec::new();
+        let mut add = |action: &str| {
+            if !actions.iter().any(|known| known == action) {
+                actions.push(action.to_owned());
+            }
+        };
+        match (self.kind.as_str(), self.name.parse::<RepositoryName>()) {
+            ("repository", Ok(name)) => {
+                for action in [Action::Pull, Action::Push, Action::Delete] {
+                    let wanted = |wanted: &String| wanted == "*" || wanted == action.as_str();
+                    let access = Access::Repository(name.clone(), action);
+                    if self.actions.iter().any(wanted) && allowed(&access) {
+                        add(action.as_str());
+                    }
+                }
+            }
+            ("registry", _) if self.name == "catalog" => {
+                if self.actions.iter().any(|action| action == "*") && allowed(&Access::Catalog) {
+                    add("*");
+                }
+            }
+            _ => {}
+        }
+        (!actions.is_empty()).then(|| ResourceActions {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            actions,
+        })
+    }
+}
+
+/// Whom refresh tokens are for: nobody who takes other tokens.
+fn refresh_audience(issuer: &str) -> String {
+    format!("{issuer}#refresh")
+}
+
+fn unique() -> Result<String, NotIssued> {
+    let mut id = [0; 16];
+    rand::fill(&mut id).map_err(|_| NotIssued)?;
+    Ok(BASE64.encode(id))
+}
+
+/// Shows no token.
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issued")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}

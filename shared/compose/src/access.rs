@@ -1,0 +1,270 @@
+//! Who may do what: the configuration's controllers, rules and token server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow, bail};
+use roadstead_api::Api;
+use roadstead_auth::{
+    AccessController, Action, Algorithm, Everybody, Htpasswd, Issuer, IssuerOptions,
+    PasswordOrToken, Passwords, Provisioned, Realm, Restricted, Rule, Rules, SigningKey, Silly,
+    Token, TokenOptions, Who,
+};
+use roadstead_configuration::Configuration;
+use roadstead_configuration::access::{self, TokenServer};
+use roadstead_configuration::auth::{self, Provider};
+
+/// Where the token server answers, below `http.prefix`.
+const TOKENS: &str = "auth/token";
+
+/// `api` for those whom the configuration lets in.
+pub(crate) fn guarded(configuration: &Configuration, api: Api) -> anyhow::Result<Api> {
+    let rules = rules(configuration)?.map(Arc::new);
+    let door = door(configuration, rules.as_ref())?;
+    let access = match rules {
+        Some(rules) => Arc::new(Restricted::new(door.access, rules)),
+        None => door.access,
+    };
+    Ok(api.with_access(access).with_issuer(door.issuer))
+}
+
+/// The access rules of a configuration; `None` where it has none, and every user may do everything.
+///
+/// # Errors
+///
+/// A rule that makes no sense.
+pub fn rules(configuration: &Configuration) -> anyhow::Result<Option<Rules>> {
+    let Some(access) = &configuration.access else {
+        return Ok(None);
+    };
+    let rules: Result<Vec<_>, _> = access.rules.iter().enumerate().map(rule).collect();
+    let rules = Rules::new(rules.context("access.rules")?, groups(access)?);
+    Ok(Some(rules.context("access.rules")?))
+}
+
+fn rule((index, rule): (usize, &access::Rule)) -> anyhow::Result<Rule> {
+    let actions = |texts: &[String]| -> Result<BTreeSet<Action>, _> {
+        texts.iter().map(|text| text.parse::<Action>()).collect()
+    };
+    let number = || format!("rule {}", index + 1);
+    let patterns: Result<Vec<_>, _> = rule.repositories.iter().map(|text| text.parse()).collect();
+    let users = rule.users.iter().filter(|user| *user != "*").cloned();
+    Ok(Rule {
+        who: Who {
+            anonymous: rule.anonymous,
+            authenticated: rule.users.iter().any(|user| user == "*"),
+            users: users.collect(),
+            groups: rule.groups.iter().cloned().collect(),
+        },
+        repositories: patterns.with_context(number)?,
+        allow: actions(&rule.allow).with_context(number)?,
+        deny: actions(&rule.deny).with_context(number)?,
+    })
+}
+
+fn groups(access: &access::Access) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut groups = BTreeMap::new();
+    for group in &access.groups {
+        let name = group.name.clone().filter(|name| !name.is_empty());
+        let name = name.context("access.groups: a group has no name")?;
+        let users = group.users.iter().cloned().collect();
+        if groups.insert(name.clone(), users).is_some() {
+            bail!("access.groups: there are two groups {name:?}");
+        }
+    }
+    Ok(groups)
+}
+
+struct Door {
+    access: Arc<dyn AccessController>,
+    issuer: Option<Arc<Issuer>>,
+}
+
+impl Door {
+    fn without_issuer(access: impl AccessController + 'static) -> Self {
+        Self {
+            access: Arc::new(access),
+            issuer: None,
+        }
+    }
+}
+
+fn door(configuration: &Configuration, rules: Option<&Arc<Rules>>) -> anyhow::Result<Door> {
+    let server = Some(&configuration.tokenserver).filter(|server| server.enabled);
+    match &configuration.auth.provider {
+        None | Some(Provider::None(_) | Provider::Silly(_)) if server.is_some() => Err(anyhow!(
+            "tokenserver: whom tokens are for is not known; configure auth.htpasswd or auth.token"
+        )),
+        None | Some(Provider::None(_)) => Ok(Door::without_issuer(Everybody)),
+        Some(Provider::Silly(silly)) => {
+            let required = |text: &Option<String>, key| required(text, "auth.silly", key);
+            Ok(Door::without_issuer(Silly {
+                realm: required(&silly.realm, "realm")?,
+                service: required(&silly.service, "service")?,
+            }))
+        }
+        Some(Provider::Htpasswd(htpasswd)) => passwords_door(htpasswd, server, rules),
+        Some(Provider::Token(token)) => token_door(token, server, rules),
+        Some(_) => Err(anyhow!("auth: this provider is not built")),
+    }
+}
+
+fn passwords_door(
+    htpasswd: &auth::Htpasswd,
+    server: Option<&TokenServer>,
+    rules: Option<&Arc<Rules>>,
+) -> anyhow::Result<Door> {
+    let path = required(&htpasswd.path, "auth.htpasswd", "path")?;
+    let passwords = passwords(path.into(), htpasswd.plainhttp).context("auth.htpasswd")?;
+    let Some(server) = server else {
+        if rules.is_some_and(|rules| rules.know_anonymous()) {
+            tracing::warn!(
+                "access rules let in those who do not log in: Docker's client can do so only with tokens; consider tokenserver.enabled"
+            );
+        }
+        let realm = required(&htpasswd.realm, "auth.htpasswd", "realm")?;
+        return Ok(Door::without_issuer(Htpasswd::new(realm, passwords)));
+    };
+    let key = signing_key(server)?;
+    let token = Token::open(TokenOptions {
+        realm: Realm::Here(TOKENS),
+        service: server.service.clone(),
+        issuer: server.issuer.clone(),
+        rootcertbundle: None,
+        jwks: None,
+        own: Some(key.public().clone()),
+        algorithms: Algorithm::ALL.to_vec(),
+        clock: SystemTime::now,
+    })?;
+    let (issuer, service) = (server.issuer.clone(), server.service.clone());
+    let issuer = issuing(
+        server,
+        key,
+        (issuer, service),
+        Arc::clone(&passwords),
+        rules,
+    );
+    Ok(Door {
+        access: Arc::new(PasswordOrToken::new(passwords, token)),
+        issuer: Some(issuer),
+    })
+}
+
+fn token_door(
+    token: &auth::Token,
+    server: Option<&TokenServer>,
+    rules: Option<&Arc<Rules>>,
+) -> anyhow::Result<Door> {
+    let key = server.map(signing_key).transpose()?;
+    let options = token_options(token, server, key.as_deref())?;
+    let (issuer, service) = (options.issuer.clone(), options.service.clone());
+    let access = Arc::new(Token::open(options).context("auth.token")?);
+    let Some((server, key)) = server.zip(key) else {
+        return Ok(Door {
+            access,
+            issuer: None,
+        });
+    };
+    let path = required(&server.htpasswd, "tokenserver", "htpasswd")?;
+    let passwords = passwords(path.into(), false).context("tokenserver.htpasswd")?;
+    Ok(Door {
+        access,
+        issuer: Some(issuing(server, key, (issuer, service), passwords, rules)),
+    })
+}
+
+fn token_options(
+    token: &auth::Token,
+    server: Option<&TokenServer>,
+    own: Option<&SigningKey>,
+) -> anyhow::Result<TokenOptions> {
+    let named =
+        |text: &Option<String>, key, default: fn(&TokenServer) -> &String| match (text, server) {
+            (None, Some(server)) => Ok(default(server).clone()),
+            _ => required(text, "auth.token", key),
+        };
+    let realm = match (&token.realm, server) {
+        _ if token.autoredirect => Realm::Host(token.autoredirectpath.clone()),
+        (None, Some(_)) => Realm::Here(TOKENS),
+        (realm, _) => Realm::Fixed(required(realm, "auth.token", "realm")?),
+    };
+    let algorithms: Result<Vec<Algorithm>, _> = token
+        .signingalgorithms
+        .iter()
+        .map(|name| name.parse())
+        .collect();
+    let algorithms = algorithms.context("auth.token.signingalgorithms")?;
+    let file = |path: &Option<String>| path.clone().filter(|path| !path.is_empty());
+    Ok(TokenOptions {
+        realm,
+        service: named(&token.service, "service", |server| &server.service)?,
+        issuer: named(&token.issuer, "issuer", |server| &server.issuer)?,
+        rootcertbundle: file(&token.rootcertbundle).map(PathBuf::from),
+        jwks: file(&token.jwks).map(PathBuf::from),
+        own: own.map(|own| own.public().clone()),
+        algorithms: match algorithms {
+            none if none.is_empty() => Algorithm::ALL.to_vec(),
+            some => some,
+        },
+        clock: SystemTime::now,
+    })
+}
+
+fn issuing(
+    server: &TokenServer,
+    key: Arc<SigningKey>,
+    (issuer, service): (String, String),
+    passwords: Arc<Passwords>,
+    rules: Option<&Arc<Rules>>,
+) -> Arc<Issuer> {
+    // Who holds a token of a key that ends with this process would have to log in again after it.
+    let lasts = server.privatekey.is_some() && !server.refreshexpiration.is_zero();
+    Arc::new(Issuer::new(IssuerOptions {
+        issuer,
+        service,
+        key,
+        expires: server.expiration,
+        refresh: lasts.then_some(server.refreshexpiration),
+        passwords,
+        rules: rules.cloned(),
+        clock: SystemTime::now,
+    }))
+}
+
+fn signing_key(server: &TokenServer) -> anyhow::Result<Arc<SigningKey>> {
+    let Some(path) = &server.privatekey else {
+        tracing::warn!(
+            "tokenserver.privatekey is not set: tokens are signed by a key that other replicas do not know and that ends with this process"
+        );
+        return Ok(Arc::new(SigningKey::generate()?));
+    };
+    let context = || format!("tokenserver.privatekey: {path}");
+    let pem = std::fs::read(path).with_context(context)?;
+    Ok(Arc::new(SigningKey::from_pem(&pem).with_context(context)?))
+}
+
+fn passwords(path: PathBuf, exposed: bool) -> anyhow::Result<Arc<Passwords>> {
+    if let Some(made) = Provisioned::at(&path)? {
+        show(&path, &made);
+    }
+    Ok(Arc::new(Passwords::open(path, exposed)?))
+}
+
+/// A password is for the one who starts the server, and no part of the log.
+#[expect(clippy::print_stderr, reason = "this is shown to a person, once")]
+fn show(path: &std::path::Path, made: &Provisioned) {
+    tracing::warn!(file = %path.display(), "the password file is missing: it was made, with one user");
+    eprintln!(
+        "\n  user: {}\n  password: {}\n\n  It is not shown again; replace it with htpasswd -B {}\n",
+        made.user,
+        made.password,
+        path.display()
+    );
+}
+
+fn required(text: &Option<String>, section: &str, key: &str) -> anyhow::Result<String> {
+    let text = text.clone().filter(|text| !text.is_empty());
+    text.ok_or_else(|| anyhow!("{section}: {key} is missing"))
+}
