@@ -78,7 +78,10 @@ mod tests {
     use http::{HeaderMap, StatusCode};
     use tower::ServiceExt;
 
+    use axum::middleware::map_response;
+
     use super::*;
+    use crate::authorize::Asked;
     use crate::edge;
 
     async fn status(secret: Option<&str>, path: &str, sent: &[&str]) -> StatusCode {
@@ -88,6 +91,11 @@ mod tests {
                 assert!(!headers.contains_key(ORIGIN_SECRET));
             }),
         );
+        // Whether these may be given is not the question here.
+        let routes = routes.layer(map_response(async |mut response: Response| {
+            response.extensions_mut().insert(Asked);
+            response
+        }));
         let routes = guarded(routes, secret.map(OriginSecret::new));
         let mut request = http::Request::get(path);
         for sent in sent {

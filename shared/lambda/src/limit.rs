@@ -70,10 +70,27 @@ mod tests {
             .layer(axum::extract::DefaultBodyLimit::disable())
             .layer(axum::middleware::from_fn(limit));
         let request = request.body(Body::from(body)).unwrap();
-        let answer = edge(routes, "/", Default::default()).oneshot(request).await;
-        let (parts, body) = answer.unwrap().into_parts();
+        let answer = routes.oneshot(request).await.unwrap();
+        // Only errors are written down by the edge, which lets through what was asked for.
+        let answer = match answer.status().is_success() {
+            true => answer,
+            false => written_down(answer).await,
+        };
+        let (parts, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (parts.status, body.to_vec())
+    }
+
+    async fn written_down(answer: Response) -> Response {
+        let answer = std::sync::Mutex::new(Some(answer));
+        let answer = std::sync::Arc::new(answer);
+        let routes = Router::new().fallback(move || {
+            let answer = answer.lock().unwrap().take();
+            async move { answer.unwrap() }
+        });
+        let request = http::Request::get("/v2/").body(Body::empty()).unwrap();
+        let answer = edge(routes, "/", Default::default()).oneshot(request);
+        answer.await.unwrap()
     }
 
     fn error(body: &[u8]) -> (String, String) {
