@@ -8,6 +8,7 @@ use std::path::Path;
 
 use roadstead_tests::ministack::{BUCKET, KEY};
 use roadstead_tests::registry::Setup;
+use roadstead_tests::store::{Kind, Store};
 use roadstead_tests::{
     Address, Image, Implementation, Registry, Request, Response, require, require_ministack,
     sha256, tool, wait,
@@ -18,7 +19,7 @@ use self::edge::{Edge, Keys, Origin};
 use self::tls::TlsServer;
 
 fn setup() -> Setup {
-    Setup::new(Implementation::Roadstead)
+    Setup::new(Implementation::Roadstead).store(&Store::of(Kind::Filesystem))
 }
 
 /// The parameters of the driver, with a folder of the bucket that no other test uses.
@@ -39,7 +40,7 @@ fn s3(url: &str, folder: &Path) -> Value {
 
 /// Roadstead over a folder of the emulated bucket.
 fn over_s3(url: &str, overrides: Value) -> Registry {
-    let store = roadstead_tests::Store::new();
+    let store = Store::of(Kind::Filesystem);
     let storage = json!({ "storage": s3(url, store.scratch()) });
     setup()
         .store(&store)

@@ -1,6 +1,6 @@
 //! The deployment: what template.yaml and infra/ say, and what becomes of it.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod defaults;
 mod permissions;
