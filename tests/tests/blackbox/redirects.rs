@@ -334,7 +334,7 @@ fn addresses_are_believed_from_a_server_with_a_good_certificate() {
     );
     let options = json!({ "ipfilteredby": "aws", "iprangesurl": server.url() });
     let start = |authorities: &Path| {
-        let store = roadstead_tests::Store::new();
+        let store = Store::of(Kind::Filesystem);
         let storage = json!({ "storage": s3(url, store.scratch()) });
         let setup = setup().store(&store).config(storage);
         let setup = setup.config(cloudfront(&edge, &key, options.clone()));
@@ -360,7 +360,7 @@ fn addresses_are_believed_from_a_server_with_a_good_certificate() {
 
 #[test]
 fn a_collection_needs_no_key() {
-    let store = roadstead_tests::Store::new();
+    let store = Store::of(Kind::Filesystem);
     let registry = setup().store(&store).start();
     let image = pushed(&registry);
     drop(registry);
@@ -394,7 +394,7 @@ fn cloudfront_over_a_directory_changes_nothing_and_says_so() {
 #[test]
 fn a_client_is_sent_to_another_host() {
     let skopeo = require!("skopeo");
-    let store = roadstead_tests::Store::new();
+    let store = Store::of(Kind::Filesystem);
     let edge = Edge::start(Origin::Directory(store.root()), None);
     let base = format!("{}/", edge.url());
     let middleware = json!({ "storage": [{ "name": "redirect", "options": { "baseurl": base } }] });
@@ -446,14 +446,18 @@ fn middleware_is_applied_in_its_order() {
             "http://one.example/a/b/docker/registry/",
         ),
     ] {
-        let registry = Registry::with(json!({ "middleware": { "storage": entries } }));
+        let registry = setup()
+            .config(json!({ "middleware": { "storage": entries } }))
+            .start();
         let digest = registry.push_blob("app", b"content");
         let location = sent(&registry, &digest);
         assert!(location.starts_with(start), "{location} {entries}");
     }
     // Nothing to rewrite, nothing left on.
     for entries in [json!([other]), json!([switched_off]), json!([])] {
-        let registry = Registry::with(json!({ "middleware": { "storage": entries } }));
+        let registry = setup()
+            .config(json!({ "middleware": { "storage": entries } }))
+            .start();
         let digest = registry.push_blob("app", b"content");
         assert_eq!(
             blob(&registry, "GET", &digest).send().expect(200).text(),
