@@ -1,6 +1,7 @@
 //! The commands of the binary.
 
 mod access;
+mod api_key;
 mod config;
 mod garbage_collect;
 mod metadata;
@@ -46,6 +47,9 @@ enum Command {
     /// Look at access rules.
     #[command(subcommand)]
     Access(access::Command),
+    /// Make, list and revoke API keys: passwords for machines.
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
     /// Look after the store of metadata.
     #[command(subcommand)]
     Metadata(metadata::Command),
@@ -74,6 +78,7 @@ impl CommandLine {
             Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
             Command::TokenServer(configuration) => serve::run_token_server(&configuration),
             Command::Access(command) => access::run(command),
+            Command::ApiKey(command) => api_key::run(command),
             Command::Metadata(command) => metadata::run(&command),
             Command::Config(command) => config::run(command),
         }

@@ -10,7 +10,9 @@ use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use roadstead_api::extract::Query;
 use roadstead_api::{Api, Client, Error, User, response};
-use roadstead_auth::{Authorization, Challenge, Issued, Issuer, Realm, Refusal, Scheme, Scope};
+use roadstead_auth::{
+    Authorization, Challenge, Issued, Issuer, Login, Realm, Refusal, Scheme, Scope,
+};
 use roadstead_oci::ErrorCode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -32,16 +34,16 @@ pub(crate) async fn fetch(State(api): State<Api>, request: Request) -> Result<Re
     let confidential = Client::of(&parts.extensions).is_confidential();
     let value = parts.headers.get(AUTHORIZATION);
     let value = value.map(|value| value.to_str().unwrap_or_default());
-    let user = match Authorization::parse(value) {
+    let login = match Authorization::parse(value) {
         Authorization::Anonymous if issuer.knows_anonymous() => None,
         Authorization::Basic { user, password } => {
-            Some(checked(issuer, confidential, user, &password).await?)
+            Some(checked(issuer, confidential, &user, &password).await?)
         }
         _ => return Err(unauthorized(issuer, confidential)),
     };
     let scopes = Scope::parse_all(query.all("scope"));
     let lasting = query.get("offline_token") == Some("true");
-    answer(issuer, user, &scopes, lasting).await
+    answer(issuer, login, &scopes, lasting).await
 }
 
 /// `POST`: a form with a password, or with a token that was got with one (RFC 6749, sections 4.3
@@ -57,16 +59,16 @@ pub(crate) async fn exchange(State(api): State<Api>, request: Request) -> Result
         let pair = form.iter().find(|(name, _)| name == wanted);
         pair.map(|(_, value)| value.as_str())
     };
-    let user = match (get("grant_type"), get("username"), get("password")) {
+    let login = match (get("grant_type"), get("username"), get("password")) {
         (Some("password"), Some(user), Some(password)) if !user.is_empty() => {
-            checked(issuer, confidential, user.to_owned(), password).await?
+            checked(issuer, confidential, user, password).await?
         }
         (Some("refresh_token"), _, _) => {
             let Some(token) = get("refresh_token") else {
                 return Ok(bad("invalid_request"));
             };
-            let user = issuer.refreshed(token).await;
-            user.ok_or_else(|| Error::new(ErrorCode::Unauthorized, Value::Null))?
+            let login = issuer.refreshed(token).await;
+            login.ok_or_else(|| Error::new(ErrorCode::Unauthorized, Value::Null))?
         }
         (Some("password") | None, _, _) => return Ok(bad("invalid_request")),
         _ => return Ok(bad("unsupported_grant_type")),
@@ -74,28 +76,26 @@ pub(crate) async fn exchange(State(api): State<Api>, request: Request) -> Result
     let scopes = form.iter().filter(|(name, _)| name == "scope");
     let scopes = Scope::parse_all(scopes.map(|(_, value)| value.as_str()));
     let lasting = get("access_type") == Some("offline");
-    answer(issuer, Some(user), &scopes, lasting).await
+    answer(issuer, Some(login), &scopes, lasting).await
 }
 
 fn issuer(api: &Api) -> Result<&Issuer, Error> {
     api.issuer.as_deref().ok_or_else(Error::no_route)
 }
 
-/// The user, if this is the password.
+/// Who it is, if this is their password.
 async fn checked(
     issuer: &Issuer,
     confidential: bool,
-    user: String,
+    user: &str,
     password: &str,
-) -> Result<String, Error> {
+) -> Result<Login, Error> {
     if !confidential && !issuer.may_be_exposed() {
         return Err(roadstead_api::refused(&Refusal::Exposed));
     }
-    let is_password = issuer.is_password(&user, password).await;
-    match is_password.map_err(|refusal| roadstead_api::refused(&refusal))? {
-        true => Ok(user),
-        false => Err(unauthorized(issuer, confidential)),
-    }
+    let login = issuer.log_in(user, password).await;
+    let login = login.map_err(|refusal| roadstead_api::refused(&refusal))?;
+    login.ok_or_else(|| unauthorized(issuer, confidential))
 }
 
 async fn form(body: Body) -> Option<Vec<(String, String)>> {
@@ -109,19 +109,20 @@ async fn form(body: Body) -> Option<Vec<(String, String)>> {
 
 async fn answer(
     issuer: &Issuer,
-    user: Option<String>,
+    login: Option<Login>,
     scopes: &[Scope],
     lasting: bool,
 ) -> Result<Response, Error> {
-    if let Some(user) = &user {
-        tracing::Span::current().record("auth.user.name", user.as_str());
+    let user = login.as_ref().and_then(|login| login.grant.user());
+    if let Some(user) = user {
+        tracing::Span::current().record("auth.user.name", user);
     }
-    let issued = issuer.issue(user.as_deref(), scopes, lasting).await;
+    let issued = issuer.issue(login.as_ref(), scopes, lasting).await;
     let issued = issued.map_err(|_| Error::new(ErrorCode::Unknown, Value::Null))?;
     let no_store = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let mut response = (no_store, Json(written(&issued))).into_response();
     if let Some(user) = user {
-        response.extensions_mut().insert(User(user.as_str().into()));
+        response.extensions_mut().insert(User(user.into()));
     }
     Ok(response)
 }

@@ -29,6 +29,9 @@ pub enum Refusal {
     /// A password would be read by others on its way.
     #[error("passwords are not asked for over plain HTTP")]
     Exposed,
+    /// What is needed to know who its maker is cannot be had now.
+    #[error("unavailable")]
+    Unavailable,
     /// So many passwords are being checked that this one was not.
     #[error("too many passwords at once")]
     Busy,

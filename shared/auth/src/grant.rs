@@ -1,10 +1,12 @@
 //! What a caller may do, once it is known who they are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use roadstead_oci::RepositoryName;
 
 use crate::access::{Access, Action};
+use crate::api_keys::KeyScope;
 use crate::rules::Rules;
 use crate::token::ResourceActions;
 
@@ -12,7 +14,9 @@ use crate::token::ResourceActions;
 #[derive(Clone, Debug)]
 pub struct Grant {
     user: Option<Arc<str>>,
+    groups: Option<Arc<BTreeSet<String>>>,
     scope: Option<Arc<[ResourceActions]>>,
+    limits: Option<Arc<[KeyScope]>>,
     rules: Option<Arc<Rules>>,
 }
 
@@ -21,7 +25,9 @@ impl Grant {
     pub fn anonymous() -> Self {
         Self {
             user: None,
+            groups: None,
             scope: None,
+            limits: None,
             rules: None,
         }
     }
@@ -34,10 +40,24 @@ impl Grant {
         }
     }
 
+    /// The same caller, who is in these groups as well.
+    #[must_use]
+    pub fn among(mut self, groups: Arc<BTreeSet<String>>) -> Self {
+        self.groups = Some(groups).filter(|groups| !groups.is_empty());
+        self
+    }
+
     /// The same caller, who may do no more than this.
     #[must_use]
     pub fn within(mut self, scope: Arc<[ResourceActions]>) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    /// The same caller, who may do no more than these scopes of an API key; `None` for no limit.
+    #[must_use]
+    pub fn limited(mut self, limits: Option<Arc<[KeyScope]>>) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -53,9 +73,14 @@ impl Grant {
         self.user.as_deref()
     }
 
+    /// The groups that the caller is in whatever the rules say.
+    pub(crate) fn groups(&self) -> Option<&Arc<BTreeSet<String>>> {
+        self.groups.as_ref()
+    }
+
     /// Whether the caller may do this.
     pub fn allows(&self, access: &Access) -> bool {
-        self.is_in_scope(access) && self.is_within_rules(access)
+        self.is_in_scope(access) && self.is_within_limits(access) && self.is_within_rules(access)
     }
 
     /// Whether the caller may do this to a repository.
@@ -65,13 +90,21 @@ impl Grant {
 
     /// Whether lists of repositories name this one.
     pub fn shows(&self, name: &RepositoryName) -> bool {
-        let allows = |action| self.is_within_rules(&Access::Repository(name.clone(), action));
+        let allows = |action| {
+            let access = Access::Repository(name.clone(), action);
+            self.is_within_limits(&access) && self.is_within_rules(&access)
+        };
         self.shows_all() || (allows(Action::List) && allows(Action::Pull))
     }
 
     /// Whether lists of repositories are whole.
     pub fn shows_all(&self) -> bool {
-        self.rules.is_none()
+        self.rules.is_none() && !self.is_limited()
+    }
+
+    /// Whether the caller may do less than who they act as.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limits.is_some()
     }
 
     fn is_in_scope(&self, access: &Access) -> bool {
@@ -81,15 +114,26 @@ impl Grant {
         scope.iter().any(|granted| granted.covers(access))
     }
 
+    fn is_within_limits(&self, access: &Access) -> bool {
+        let Some(limits) = &self.limits else {
+            return true;
+        };
+        limits.iter().any(|limit| match access {
+            Access::Repository(name, action) => limit.covers(self.user(), name.as_str(), *action),
+            Access::Catalog => limit.lists(),
+        })
+    }
+
     fn is_within_rules(&self, access: &Access) -> bool {
         let Some(rules) = &self.rules else {
             return true;
         };
         match access {
             Access::Repository(name, action) => {
-                rules.decide(self.user(), name.as_str(), *action).allowed
+                let asker = (self.user(), self.groups().map(Arc::as_ref));
+                rules.decide_among(asker, name.as_str(), *action).allowed
             }
-            Access::Catalog => rules.may_list(self.user()),
+            Access::Catalog => rules.may_list((self.user(), self.groups().map(Arc::as_ref))),
         }
     }
 }

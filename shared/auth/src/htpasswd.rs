@@ -4,14 +4,13 @@ mod passwords;
 mod provision;
 mod users;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 
 use crate::access::Access;
 use crate::authorization::Authorization;
 use crate::challenge::{Challenge, Realm, Scheme};
 use crate::controller::{AccessController, Attempt, Refusal};
+use crate::credentials::Credentials;
 use crate::grant::Grant;
 
 pub use passwords::Passwords;
@@ -23,26 +22,26 @@ pub use users::{Users, parse_users};
 #[derive(Debug)]
 pub struct Htpasswd {
     realm: String,
-    passwords: Arc<Passwords>,
+    credentials: Credentials,
 }
 
 impl Htpasswd {
-    /// The users of `passwords`, who are asked for them in the name of `realm`.
-    pub fn new(realm: String, passwords: Arc<Passwords>) -> Self {
-        Self { realm, passwords }
+    /// The users of `credentials`, who are asked for them in the name of `realm`.
+    pub fn new(realm: String, credentials: Credentials) -> Self {
+        Self { realm, credentials }
     }
 }
 
 #[async_trait]
 impl AccessController for Htpasswd {
     async fn authorize(&self, attempt: Attempt<'_>, wanted: &[Access]) -> Result<Grant, Refusal> {
-        if !attempt.confidential && !self.passwords.may_be_exposed() {
+        if !attempt.confidential && !self.credentials.may_be_exposed() {
             return Err(Refusal::Exposed);
         }
         if let Authorization::Basic { user, password } = Authorization::parse(attempt.authorization)
-            && self.passwords.check(&user, &password).await?
+            && let Some(login) = self.credentials.log_in(&user, &password).await?
         {
-            return Ok(Grant::of(&user));
+            return login.granted(wanted);
         }
         Err(Refusal::Challenge(Challenge {
             scheme: Scheme::Basic,

@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::Clock;
 use crate::access::{Access, Action};
 use crate::controller::Refusal;
+use crate::credentials::{Credentials, Login};
 use crate::grant::Grant;
-use crate::htpasswd::Passwords;
 use crate::rules::Rules;
 use crate::token::{Algorithm, Jwks, ResourceActions, SigningKey, Trusted, Verifier};
 
@@ -36,7 +36,7 @@ pub struct IssuerOptions {
     /// How long a refresh token counts; `None` to issue none.
     pub refresh: Option<Duration>,
     /// The users.
-    pub passwords: Arc<Passwords>,
+    pub credentials: Credentials,
     /// What they may do; without rules, users may do everything and others nothing.
     pub rules: Option<Arc<Rules>>,
     /// What tells the time.
@@ -107,45 +107,46 @@ impl Issuer {
 
     /// Whether a password may come over plain HTTP.
     pub fn may_be_exposed(&self) -> bool {
-        self.options.passwords.may_be_exposed()
+        self.options.credentials.may_be_exposed()
     }
 
-    /// Whether this is the password of this user.
+    /// Who this is, if the password is theirs.
     ///
     /// # Errors
     ///
     /// [`Refusal::Busy`]: too many are being checked.
-    pub async fn is_password(&self, user: &str, password: &str) -> Result<bool, Refusal> {
-        self.options.passwords.check(user, password).await
+    pub async fn log_in(&self, user: &str, password: &str) -> Result<Option<Login>, Refusal> {
+        self.options.credentials.log_in(user, password).await
     }
 
     /// The user of a refresh token that counts: one that has not expired, and whose user has had no
     /// other password since.
-    pub async fn refreshed(&self, token: &str) -> Option<String> {
+    pub async fn refreshed(&self, token: &str) -> Option<Login> {
         let now = (self.options.clock)();
         let claims = self.refresh.verify(token, &self.trusted, now).ok()?;
-        let passwords = &self.options.passwords;
-        let fingerprint = passwords.fingerprint(&claims.subject).await?;
-        (fingerprint == claims.id).then_some(claims.subject)
+        let credentials = &self.options.credentials;
+        let fingerprint = credentials.fingerprint(&claims.subject).await?;
+        (fingerprint == claims.id).then(|| Login::by_password(&claims.subject))
     }
 
     /// A token for as much of `scopes` as this user, or somebody who did not log in, may do. A
-    /// `lasting` client gets a refresh token as well, if there are any.
+    /// `lasting` client that brought a password gets a refresh token as well, if there are any.
     ///
     /// # Errors
     ///
     /// The key does not sign.
     pub async fn issue(
         &self,
-        user: Option<&str>,
+        login: Option<&Login>,
         scopes: &[Scope],
         lasting: bool,
     ) -> Result<Issued, NotIssued> {
         let options = &self.options;
         let now = (options.clock)().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs();
-        let access = self.granted(user, scopes);
-        let claims = json!({
+        let user = login.and_then(|login| login.grant.user());
+        let access = self.granted(login, scopes);
+        let mut claims = json!({
             "iss": options.issuer,
             "sub": user.unwrap_or_default(),
             "aud": options.service,
@@ -155,9 +156,13 @@ impl Issuer {
             "jti": unique()?,
             "access": access,
         });
+        if let Some(groups) = login.and_then(|login| login.grant.groups()) {
+            claims["roadstead_groups"] = groups.iter().cloned().collect();
+        }
         let token = options.key.sign(&claims).map_err(|_| NotIssued)?;
-        let refresh_token = match (user, lasting) {
-            (Some(user), true) => self.lasting(user, now).await?,
+        let by_password = login.is_some_and(|login| login.by_password);
+        let refresh_token = match user {
+            Some(user) if lasting && by_password => self.lasting(user, now).await?,
             _ => None,
         };
         Ok(Issued {
@@ -174,7 +179,7 @@ impl Issuer {
         let Some(lasts) = options.refresh else {
             return Ok(None);
         };
-        let Some(fingerprint) = options.passwords.fingerprint(user).await else {
+        let Some(fingerprint) = options.credentials.fingerprint(user).await else {
             return Ok(None);
         };
         let claims = json!({
@@ -188,22 +193,25 @@ impl Issuer {
         options.key.sign(&claims).map(Some).map_err(|_| NotIssued)
     }
 
-    fn granted(&self, user: Option<&str>, scopes: &[Scope]) -> Vec<ResourceActions> {
-        let grant = user.map_or_else(Grant::anonymous, Grant::of);
+    fn granted(&self, login: Option<&Login>, scopes: &[Scope]) -> Vec<ResourceActions> {
+        let grant = login.map_or_else(Grant::anonymous, |login| login.grant.clone());
         let grant = match &self.options.rules {
             Some(rules) => grant.under(Arc::clone(rules)),
             None => grant,
         };
-        let is_anybody = self.options.rules.is_some() || user.is_some();
+        let is_anybody = self.options.rules.is_some() || login.is_some();
         let permitted = scopes.iter().filter(|_| is_anybody);
-        let granted = permitted.filter_map(|scope| scope.granted(|access| grant.allows(access)));
+        let granted = permitted.filter_map(|scope| scope.granted(&grant));
         granted.collect()
     }
 }
 
 impl Scope {
     /// As much of the scope as is allowed; `None` for nothing.
-    fn granted(&self, allowed: impl Fn(&Access) -> bool) -> Option<ResourceActions> {
+    fn granted(&self, grant: &Grant) -> Option<ResourceActions> {
+        let allowed = |access: &Access| grant.allows(access);
+        // A token says who may look at the catalog, not what a key may see in it.
+        let may_list = !grant.is_limited() && allowed(&Access::Catalog);
         let asked = |action: &str| self.actions.iter().any(|wanted| wanted == action);
         let actions: Vec<String> = match (self.kind.as_str(), self.name.parse::<RepositoryName>()) {
             ("repository", Ok(name)) => [Action::Pull, Action::Push, Action::Delete]
@@ -212,9 +220,7 @@ impl Scope {
                 .filter(|action| allowed(&Access::Repository(name.clone(), *action)))
                 .map(|action| action.as_str().to_owned())
                 .collect(),
-            ("registry", _)
-                if self.name == "catalog" && asked("*") && allowed(&Access::Catalog) =>
-            {
+            ("registry", _) if self.name == "catalog" && asked("*") && may_list => {
                 vec!["*".to_owned()]
             }
             _ => Vec::new(),

@@ -7,6 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::access::Action;
 
 pub use pattern::Pattern;
+pub(crate) use pattern::glob;
+
+/// Somebody, and the groups that they are in whatever the rules say.
+pub(crate) type Asker<'a> = (Option<&'a str>, Option<&'a BTreeSet<String>>);
 
 /// Rules in their order. For an action the first rule decides that is about its maker, its
 /// repository and the action itself; where none is, the answer is no.
@@ -99,7 +103,17 @@ impl Rules {
 
     /// Whether a user, or somebody who did not log in, may do this to a repository.
     pub fn decide(&self, user: Option<&str>, repository: &str, action: Action) -> Decision {
-        let about = |rule: &&Rule| self.is_about(rule, user) && rule.matches(user, repository);
+        self.decide_among((user, None), repository, action)
+    }
+
+    /// The same for a user who is in some groups as well.
+    pub(crate) fn decide_among(
+        &self,
+        asker: Asker<'_>,
+        repository: &str,
+        action: Action,
+    ) -> Decision {
+        let about = |rule: &Rule| self.is_about(rule, asker) && rule.matches(asker.0, repository);
         let mut rules = self.rules.iter().enumerate();
         let deciding = rules.find(|(_, rule)| {
             (rule.allow.contains(&action) || rule.deny.contains(&action)) && about(rule)
@@ -111,9 +125,14 @@ impl Rules {
     }
 
     /// Whether there can be a repository that a user may list.
-    pub fn may_list(&self, user: Option<&str>) -> bool {
+    pub(crate) fn may_list(&self, asker: Asker<'_>) -> bool {
         let mut rules = self.rules.iter();
-        rules.any(|rule| rule.allow.contains(&Action::List) && self.is_about(rule, user))
+        rules.any(|rule| rule.allow.contains(&Action::List) && self.is_about(rule, asker))
+    }
+
+    /// Whether there is such a group.
+    pub fn have_group(&self, name: &str) -> bool {
+        self.groups.contains_key(name)
     }
 
     /// Whether some rule is about those who did not log in.
@@ -121,7 +140,7 @@ impl Rules {
         self.rules.iter().any(|rule| rule.who.anonymous)
     }
 
-    fn is_about(&self, rule: &Rule, user: Option<&str>) -> bool {
+    fn is_about(&self, rule: &Rule, (user, groups): Asker<'_>) -> bool {
         let who = &rule.who;
         let Some(user) = user else {
             return who.anonymous;
@@ -129,6 +148,7 @@ impl Rules {
         let is_in = |group: &String| {
             let users = self.groups.get(group);
             users.is_some_and(|users| users.contains(user))
+                || groups.is_some_and(|groups| groups.contains(group))
         };
         who.anonymous
             || who.authenticated
@@ -253,7 +273,7 @@ mod tests {
             };
             assert_eq!(decision, expected, "{user:?} {action} {repository}");
         }
-        assert!(rules.may_list(None));
+        assert!(rules.may_list((None, None)));
         assert!(rules.know_anonymous());
     }
 
@@ -263,7 +283,7 @@ mod tests {
         for action in Action::ALL {
             assert!(!rules.decide(Some("root"), "a", action).allowed);
         }
-        assert!(!rules.may_list(Some("root")));
+        assert!(!rules.may_list((Some("root"), None)));
     }
 
     #[test]

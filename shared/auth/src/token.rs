@@ -149,7 +149,9 @@ impl AccessController for Token {
                 return Err(self.challenge(wanted, Some(ChallengeError::InvalidToken)));
             }
         };
-        let grant = Grant::of(&claims.subject).within(Arc::clone(&claims.access));
+        let grant = Grant::of(&claims.subject)
+            .among(Arc::clone(&claims.groups))
+            .within(Arc::clone(&claims.access));
         match wanted.iter().all(|access| grant.allows(access)) {
             true => Ok(grant),
             false => Err(self.challenge(wanted, Some(ChallengeError::InsufficientScope))),
@@ -158,7 +160,7 @@ impl AccessController for Token {
 }
 
 /// A JSON object; a list is none, though serde would read one as the fields in their order.
-fn object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
+pub(crate) fn object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
     let is_object = json.trim_ascii_start().starts_with(b"{");
     is_object
         .then(|| serde_json::from_slice(json).ok())

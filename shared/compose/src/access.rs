@@ -8,13 +8,15 @@ use std::time::SystemTime;
 use anyhow::{Context, anyhow, bail};
 use roadstead_api::Api;
 use roadstead_auth::{
-    AccessController, Action, Algorithm, Everybody, Htpasswd, Issuer, IssuerOptions,
-    PasswordOrToken, Passwords, Provisioned, Realm, Restricted, Rule, Rules, SigningKey, Silly,
-    Token, TokenOptions, Who,
+    AccessController, Action, Algorithm, ApiKeys, Credentials, Everybody, Htpasswd, Issuer,
+    IssuerOptions, PasswordOrToken, Passwords, Provisioned, Realm, Restricted, Rule, Rules,
+    SigningKey, Silly, Token, TokenOptions, Who,
 };
 use roadstead_configuration::Configuration;
 use roadstead_configuration::access::{self, TokenServer};
 use roadstead_configuration::auth::{self, Provider};
+
+use crate::identities::identities;
 
 /// Where the token server answers, below `http.prefix`.
 const TOKENS: &str = "auth/token";
@@ -93,6 +95,19 @@ impl Door {
 
 fn door(configuration: &Configuration, rules: Option<&Arc<Rules>>) -> anyhow::Result<Door> {
     let server = Some(&configuration.tokenserver).filter(|server| server.enabled);
+    let has_users = match &configuration.auth.provider {
+        Some(Provider::Htpasswd(_)) => true,
+        Some(Provider::Token(_)) => server.is_some(),
+        _ => false,
+    };
+    for (section, is_there) in [
+        ("apikeys", configuration.apikeys.is_some()),
+        ("oidc", configuration.oidc.is_some()),
+    ] {
+        if is_there && !has_users {
+            bail!("{section}: nobody logs in here; configure auth.htpasswd or tokenserver");
+        }
+    }
     match &configuration.auth.provider {
         None | Some(Provider::None(_) | Provider::Silly(_)) if server.is_some() => Err(anyhow!(
             "tokenserver: whom tokens are for is not known; configure auth.htpasswd or auth.token"
@@ -105,19 +120,23 @@ fn door(configuration: &Configuration, rules: Option<&Arc<Rules>>) -> anyhow::Re
                 service: required(&silly.service, "service")?,
             }))
         }
-        Some(Provider::Htpasswd(htpasswd)) => passwords_door(htpasswd, server, rules),
-        Some(Provider::Token(token)) => token_door(token, server, rules),
+        Some(Provider::Htpasswd(htpasswd)) => {
+            passwords_door(configuration, htpasswd, server, rules)
+        }
+        Some(Provider::Token(token)) => token_door(configuration, token, server, rules),
         Some(_) => Err(anyhow!("auth: this provider is not built")),
     }
 }
 
 fn passwords_door(
+    configuration: &Configuration,
     htpasswd: &auth::Htpasswd,
     server: Option<&TokenServer>,
     rules: Option<&Arc<Rules>>,
 ) -> anyhow::Result<Door> {
     let path = required(&htpasswd.path, "auth.htpasswd", "path")?;
     let passwords = passwords(path.into(), htpasswd.plainhttp).context("auth.htpasswd")?;
+    let credentials = credentials(configuration, passwords, rules)?;
     let Some(server) = server else {
         if rules.is_some_and(|rules| rules.know_anonymous()) {
             tracing::warn!(
@@ -125,7 +144,7 @@ fn passwords_door(
             );
         }
         let realm = required(&htpasswd.realm, "auth.htpasswd", "realm")?;
-        return Ok(Door::without_issuer(Htpasswd::new(realm, passwords)));
+        return Ok(Door::without_issuer(Htpasswd::new(realm, credentials)));
     };
     let key = signing_key(server)?;
     let token = Token::open(TokenOptions {
@@ -139,20 +158,15 @@ fn passwords_door(
         clock: SystemTime::now,
     })?;
     let (issuer, service) = (server.issuer.clone(), server.service.clone());
-    let issuer = issuing(
-        server,
-        key,
-        (issuer, service),
-        Arc::clone(&passwords),
-        rules,
-    );
+    let issuer = issuing(server, key, (issuer, service), credentials.clone(), rules);
     Ok(Door {
-        access: Arc::new(PasswordOrToken::new(passwords, token)),
+        access: Arc::new(PasswordOrToken::new(credentials, token)),
         issuer: Some(issuer),
     })
 }
 
 fn token_door(
+    configuration: &Configuration,
     token: &auth::Token,
     server: Option<&TokenServer>,
     rules: Option<&Arc<Rules>>,
@@ -169,9 +183,10 @@ fn token_door(
     };
     let path = required(&server.htpasswd, "tokenserver", "htpasswd")?;
     let passwords = passwords(path.into(), false).context("tokenserver.htpasswd")?;
+    let credentials = credentials(configuration, passwords, rules)?;
     Ok(Door {
         access,
-        issuer: Some(issuing(server, key, (issuer, service), passwords, rules)),
+        issuer: Some(issuing(server, key, (issuer, service), credentials, rules)),
     })
 }
 
@@ -216,7 +231,7 @@ fn issuing(
     server: &TokenServer,
     key: Arc<SigningKey>,
     (issuer, service): (String, String),
-    passwords: Arc<Passwords>,
+    credentials: Credentials,
     rules: Option<&Arc<Rules>>,
 ) -> Arc<Issuer> {
     // Who holds a token of a key that ends with this process would have to log in again after it.
@@ -227,7 +242,7 @@ fn issuing(
         key,
         expires: server.expiration,
         refresh: lasts.then_some(server.refreshexpiration),
-        passwords,
+        credentials,
         rules: rules.cloned(),
         clock: SystemTime::now,
     }))
@@ -243,6 +258,41 @@ fn signing_key(server: &TokenServer) -> anyhow::Result<Arc<SigningKey>> {
     let context = || format!("tokenserver.privatekey: {path}");
     let pem = std::fs::read(path).with_context(context)?;
     Ok(Arc::new(SigningKey::from_pem(&pem).with_context(context)?))
+}
+
+/// The passwords, and what else the configuration takes for one.
+fn credentials(
+    configuration: &Configuration,
+    passwords: Arc<Passwords>,
+    rules: Option<&Arc<Rules>>,
+) -> anyhow::Result<Credentials> {
+    let keys = api_keys(configuration)?;
+    let keys = keys.map(|path| ApiKeys::open(path, SystemTime::now));
+    let keys = keys.transpose().context("apikeys")?.map(Arc::new);
+    let identities = identities(configuration, rules.map(Arc::as_ref))?;
+    Ok(Credentials::from(passwords)
+        .with_api_keys(keys)
+        .with_identities(identities.map(Arc::new)))
+}
+
+/// The file of API keys; `None` where the configuration has none.
+///
+/// # Errors
+///
+/// Its path is empty.
+pub fn api_keys(configuration: &Configuration) -> anyhow::Result<Option<PathBuf>> {
+    let keys = configuration.apikeys.as_ref();
+    let path = keys.map(|keys| required(&keys.path, "apikeys", "path"));
+    Ok(path.transpose()?.map(PathBuf::from))
+}
+
+/// The file of those users who log in here; `None` where there is none.
+pub fn password_file(configuration: &Configuration) -> Option<PathBuf> {
+    let path = match &configuration.auth.provider {
+        Some(Provider::Htpasswd(htpasswd)) => htpasswd.path.as_ref(),
+        _ => configuration.tokenserver.htpasswd.as_ref(),
+    };
+    path.map(PathBuf::from)
 }
 
 fn passwords(path: PathBuf, exposed: bool) -> anyhow::Result<Arc<Passwords>> {

@@ -6,6 +6,7 @@
 mod access;
 mod driver;
 mod http;
+mod identities;
 mod metadata;
 mod middleware;
 mod policy;
@@ -16,7 +17,7 @@ use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
 
-pub use crate::access::rules;
+pub use crate::access::{api_keys, password_file, rules};
 pub use crate::http::{headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;

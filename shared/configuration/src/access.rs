@@ -1,8 +1,9 @@
-//! `access` and `tokenserver`: Roadstead's own sections beside `auth`.
+//! `access`, `apikeys`, `oidc` and `tokenserver`: Roadstead's own sections beside `auth`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::schema::{BOOL, DURATION, TEXT, TEXTS, entries, section};
+use crate::schema::{BOOL, DURATION, MAP, TEXT, TEXTS, entries, section};
 
 section! {
     /// `access`.
@@ -39,6 +40,52 @@ section! {
         allow: Vec<String> = TEXTS;
         /// What they may not do.
         deny: Vec<String> = TEXTS;
+    }
+}
+
+section! {
+    /// `apikeys`.
+    ApiKeys {
+        /// The file of the keys' hashes, which `roadstead api-key` writes; made where it is missing, and read again when it changes.
+        path: Option<String> = TEXT;
+    }
+}
+
+section! {
+    /// `oidc`.
+    Oidc {
+        /// The issuers whose tokens are taken as the password of the user `oidc`.
+        issuers: Vec<OidcIssuer> = entries(OidcIssuer::KEYS);
+    }
+}
+
+section! {
+    /// An entry of `oidc.issuers`.
+    OidcIssuer {
+        /// The issuer, as its tokens name it: an `https` URL, below which its discovery document is.
+        issuer: Option<String> = TEXT;
+        /// Whom the tokens must be for.
+        audience: Option<String> = TEXT;
+        /// The URL of the issuer's keys; unset: the one in the discovery document.
+        jwksuri: Option<String> = TEXT;
+        /// A file of the certificate authorities, in PEM, that the issuer's certificate may be from, in the place of those of this machine.
+        ca: Option<String> = TEXT;
+        /// Also takes `http` URLs, of this machine itself only.
+        plainhttp: bool = BOOL;
+        /// As whom the bearers of tokens act: the first rule whose claims a token has decides; without one, the token is refused.
+        rules: Vec<OidcRule> = entries(OidcRule::KEYS);
+    }
+}
+
+section! {
+    /// An entry of `oidc.issuers[].rules`.
+    OidcRule {
+        /// The claims that a token must have, all of them; in values `*` stands for any text.
+        claims: BTreeMap<String, serde_json::Value> = MAP;
+        /// The user that the bearer acts as.
+        user: Option<String> = TEXT;
+        /// The groups of `access.groups` that the bearer is in, besides those of the user.
+        groups: Vec<String> = TEXTS;
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::access::{Access, TokenServer};
+use crate::access::{Access, ApiKeys, Oidc, TokenServer};
 use crate::auth::{AUTH, Auth};
 use crate::health::Health;
 use crate::http::Http;
@@ -27,6 +27,10 @@ section! {
         auth: Auth = AUTH;
         /// What users may do.
         access: Option<Access> = nested(Access::KEYS).strict("rules").differs("Roadstead's own; in Distribution every user may do everything.");
+        /// Keys that stand in for the passwords of users.
+        apikeys: Option<ApiKeys> = nested(ApiKeys::KEYS).strict("path").differs("Roadstead's own.");
+        /// Tokens of other issuers in the place of passwords (OpenID Connect).
+        oidc: Option<Oidc> = nested(Oidc::KEYS).strict("issuers").differs("Roadstead's own.");
         /// A token server of the registry's own.
         tokenserver: TokenServer = nested(TokenServer::KEYS).differs("Roadstead's own.");
         /// What stands in front of the registry, its repositories and its storage.

@@ -5,12 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
+use roadstead_fetch::{Options, fetch};
 use tokio::time::Instant;
 
 use crate::addresses::Addresses;
 use crate::config::{self, AddressFilter, ConfigError};
-use crate::fetch::fetch;
 
+/// AWS's list has about 2 MB.
+const OPTIONS: Options = Options {
+    patience: Duration::from_secs(30),
+    largest: 32 * 1024 * 1024,
+    authorities: None,
+};
 /// How soon a failed fetch is tried again, unless the next one is due before.
 const RETRY: Duration = Duration::from_secs(60);
 /// The least time between two fetches.
@@ -99,7 +105,7 @@ impl Source {
     async fn fetched(
         self: &Arc<Self>,
     ) -> Result<Addresses, Box<dyn std::error::Error + Send + Sync>> {
-        let text = fetch(&self.url).await?;
+        let text = fetch(&self.url, &OPTIONS).await?;
         let source = Arc::clone(self);
         let parse = move || Addresses::parse(&text, &source.regions);
         Ok(tokio::task::spawn_blocking(parse).await??)

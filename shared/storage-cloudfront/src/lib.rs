@@ -9,7 +9,6 @@
 mod addresses;
 mod config;
 mod feed;
-mod fetch;
 mod key;
 mod policy;
 mod signer;

@@ -114,7 +114,11 @@ fn each_shared_crate_depends_only_on_what_is_below_it() {
             "roadstead-metadata-dynamodb",
             &["roadstead-metadata", "roadstead-oci"],
         ),
-        ("roadstead-storage-cloudfront", &["roadstead-storage"]),
+        ("roadstead-fetch", &[]),
+        (
+            "roadstead-storage-cloudfront",
+            &["roadstead-fetch", "roadstead-storage"],
+        ),
         (
             "roadstead-migration",
             &["roadstead-metadata", "roadstead-oci", "roadstead-storage"],

@@ -4,6 +4,7 @@
 
 mod access;
 mod acme;
+mod api_keys;
 mod architecture;
 mod authentication;
 mod bodies;
@@ -15,6 +16,7 @@ mod distribution_interop;
 mod errors;
 mod garbage_collect;
 mod http;
+mod identities;
 mod lambda;
 mod login;
 mod management;

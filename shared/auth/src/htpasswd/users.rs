@@ -32,6 +32,11 @@ impl Users {
         &self.stand_in
     }
 
+    /// Whether this user is there.
+    pub fn contains(&self, user: &str) -> bool {
+        self.hashes.contains_key(user)
+    }
+
     /// How many users there are.
     pub fn len(&self) -> usize {
         self.hashes.len()

@@ -61,7 +61,7 @@ fn is_plain(user: &str) -> bool {
 
 /// Whether `text` is `pattern`, in which what `is_star` stands for any number of items. In time
 /// of the product of the two lengths at most.
-fn glob<P, T>(
+pub(crate) fn glob<P, T>(
     pattern: &[P],
     text: &[T],
     is_star: impl Fn(&P) -> bool,

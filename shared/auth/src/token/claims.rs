@@ -1,5 +1,6 @@
 //! What a token says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub struct Claims {
     pub not_before: f64,
     /// `jti`.
     pub id: String,
+    /// `roadstead_groups`: the groups of the user, of whom a registry's own rules need not know.
+    pub groups: Arc<BTreeSet<String>>,
     /// `access`.
     pub access: Arc<[ResourceActions]>,
 }
@@ -65,6 +68,8 @@ struct Written {
     jti: Option<String>,
     #[serde(default)]
     access: Option<Vec<ResourceActions>>,
+    #[serde(default)]
+    roadstead_groups: Option<BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +95,7 @@ impl Claims {
             expires: time(written.exp)?,
             not_before: time(written.nbf)?,
             id: written.jti.unwrap_or_default(),
+            groups: Arc::new(written.roadstead_groups.unwrap_or_default()),
             access: written.access.unwrap_or_default().into(),
         })
     }

@@ -38,6 +38,11 @@ impl TrustedKey {
 }
 
 impl Trusted {
+    /// Whether there is no key.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The key of this name.
     pub(super) fn key(&self, id: &str) -> Option<&TrustedKey> {
         self.keys.get(id)

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use rustls_pki_types::UnixTime;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::algorithm::Algorithm;
 use super::certificates;
@@ -63,7 +64,7 @@ struct Header {
     #[serde(default)]
     jwk: Option<Jwk>,
     #[serde(default)]
-    crit: Option<serde_json::Value>,
+    crit: Option<Value>,
 }
 
 impl Verifier {
@@ -80,6 +81,26 @@ impl Verifier {
         trusted: &Trusted,
         now: SystemTime,
     ) -> Result<Claims, Invalid> {
+        self.verified(token, trusted, now).map(|(claims, _)| claims)
+    }
+
+    /// All that such a token claims, also what is not known here.
+    pub(crate) fn verify_any(
+        &self,
+        token: &str,
+        trusted: &Trusted,
+        now: SystemTime,
+    ) -> Result<Map<String, Value>, Invalid> {
+        let (_, payload) = self.verified(token, trusted, now)?;
+        serde_json::from_slice(&payload).map_err(|_| Invalid::Claims)
+    }
+
+    fn verified(
+        &self,
+        token: &str,
+        trusted: &Trusted,
+        now: SystemTime,
+    ) -> Result<(Claims, Vec<u8>), Invalid> {
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -103,7 +124,7 @@ impl Verifier {
         }
         let claims = Claims::parse(&payload_bytes).ok_or(Invalid::Claims)?;
         self.check(&claims, now)?;
-        Ok(claims)
+        Ok((claims, payload_bytes))
     }
 
     fn check(&self, claims: &Claims, now: SystemTime) -> Result<(), Invalid> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use roadstead_auth::{
-    Access, AccessController, Action, Algorithm, Attempt, Issuer, IssuerOptions, Passwords, Realm,
-    Refusal, Rule, Rules, Scope, SigningKey, Token, TokenOptions, Who,
+    Access, AccessController, Action, Algorithm, Attempt, Issuer, IssuerOptions, Login, Passwords,
+    Realm, Refusal, Rule, Rules, Scope, SigningKey, Token, TokenOptions, Who,
 };
 
 struct Pair {
@@ -41,7 +41,7 @@ fn pair(rules: Option<Arc<Rules>>) -> Pair {
         key,
         expires: Duration::from_secs(300),
         refresh: Some(Duration::from_secs(3600)),
-        passwords: Arc::new(Passwords::open(file.clone(), false).unwrap()),
+        credentials: Arc::new(Passwords::open(file.clone(), false).unwrap()).into(),
         rules,
         clock: SystemTime::now,
     });
@@ -75,9 +75,19 @@ fn rules() -> Arc<Rules> {
     Arc::new(Rules::new(rules, BTreeMap::new()).unwrap())
 }
 
+async fn ann(pair: &Pair) -> Login {
+    let login = pair.issuer.log_in("ann", "secret").await.unwrap();
+    login.expect("ann logs in")
+}
+
 async fn scope_of(pair: &Pair, user: Option<&str>, scope: &str) -> String {
     let scopes = Scope::parse_all([scope]);
-    pair.issuer.issue(user, &scopes, false).await.unwrap().scope
+    let login = match user {
+        Some(_) => Some(ann(pair).await),
+        None => None,
+    };
+    let issued = pair.issuer.issue(login.as_ref(), &scopes, false).await;
+    issued.unwrap().scope
 }
 
 #[tokio::test]
@@ -134,7 +144,11 @@ async fn without_rules_users_may_do_everything_and_others_nothing() {
 async fn the_controller_takes_what_the_server_issues_and_nothing_more() {
     let pair = pair(Some(rules()));
     let scopes = Scope::parse_all(["repository:team/a:pull,push"]);
-    let issued = pair.issuer.issue(Some("ann"), &scopes, true).await.unwrap();
+    let issued = pair
+        .issuer
+        .issue(Some(&ann(&pair).await), &scopes, true)
+        .await
+        .unwrap();
     let authorization = format!("Bearer {}", issued.token);
     let attempt = Attempt {
         authorization: Some(&authorization),
@@ -176,18 +190,17 @@ async fn the_controller_takes_what_the_server_issues_and_nothing_more() {
 #[tokio::test]
 async fn a_refresh_token_counts_until_the_password_changes() {
     let pair = pair(None);
-    let issued = pair.issuer.issue(Some("ann"), &[], true).await.unwrap();
+    let issued = pair
+        .issuer
+        .issue(Some(&ann(&pair).await), &[], true)
+        .await
+        .unwrap();
     let refresh = issued.refresh_token.unwrap();
-    assert_eq!(
-        pair.issuer.refreshed(&refresh).await.as_deref(),
-        Some("ann")
-    );
-    assert_eq!(
-        pair.issuer.refreshed(&issued.token).await,
-        None,
-        "a token refreshes nothing"
-    );
-    assert_eq!(pair.issuer.refreshed("x.y.z").await, None);
+    let refreshed = pair.issuer.refreshed(&refresh).await.unwrap();
+    assert_eq!(refreshed.grant.user(), Some("ann"));
+    let by_token = pair.issuer.refreshed(&issued.token).await;
+    assert!(by_token.is_none(), "a token refreshes nothing");
+    assert!(pair.issuer.refreshed("x.y.z").await.is_none());
     std::fs::write(&pair.file, line("ann", "secret2")).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
     while pair.issuer.refreshed(&refresh).await.is_some() {
@@ -197,6 +210,8 @@ async fn a_refresh_token_counts_until_the_password_changes() {
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(pair.issuer.is_password("ann", "secret2").await.unwrap());
-    assert!(!pair.issuer.is_password("ann", "secret").await.unwrap());
+    for (password, is_right) in [("secret2", true), ("secret", false)] {
+        let login = pair.issuer.log_in("ann", password).await.unwrap();
+        assert_eq!(login.is_some(), is_right, "{password}");
+    }
 }

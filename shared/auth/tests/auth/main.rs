@@ -4,6 +4,7 @@
 
 mod certificates;
 mod forgeries;
+mod identities;
 mod issuer;
 mod kit;
 mod properties;
