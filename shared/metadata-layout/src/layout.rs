@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use roadstead_metadata::{Error, ManifestRecord};
-use roadstead_oci::{Digest, RepositoryName};
+use roadstead_oci::{Digest, MAX_MANIFEST_SIZE, RepositoryName};
 use roadstead_storage::{Driver, DriverExt, Key, Write, WriteMode};
 use tokio::sync::RwLock;
 
@@ -130,9 +130,6 @@ impl Layout {
         Ok(record)
     }
 }
-
-/// The largest manifest in bytes: Distribution's limit.
-pub const MAX_MANIFEST_SIZE: u64 = 4 * 1024 * 1024;
 
 impl fmt::Debug for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
