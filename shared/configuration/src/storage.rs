@@ -182,7 +182,7 @@ section! {
             .differs("`false` is refused: there is no version 2.");
         /// The size of a multipart part, in bytes.
         chunksize: u64 = loose_integer(5_242_880).default("10485760")
-            .differs("The parts of an upload of more than a thousand of these grow. An upload holds up to three parts in memory.");
+            .differs("An upload holds up to three parts in memory, 30 MiB of the default. Beyond a thousand of these (10 GiB) a part is a thousandth of what has come, so at 100 GiB an upload holds 309 MiB.");
         /// The size of a part of a multipart copy, in bytes.
         multipartcopychunksize: u64 = loose_integer(5_242_880).default("33554432");
         /// How many parts of a multipart copy are on the way at the same time.
