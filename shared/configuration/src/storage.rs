@@ -199,11 +199,14 @@ section! {
         /// The `User-Agent` that is sent.
         useragent: Option<String> = TEXT;
         /// Uses the endpoints for IPv4 and IPv6.
-        usedualstack: bool = LOOSE_BOOL;
+        usedualstack: bool = LOOSE_BOOL
+            .differs("Refused together with `regionendpoint` or `secure: false`: this chooses among the endpoints of AWS.");
         /// Uses S3 Transfer Acceleration.
-        accelerate: bool = LOOSE_BOOL;
+        accelerate: bool = LOOSE_BOOL
+            .differs("Refused together with `regionendpoint` or `secure: false`: this chooses among the endpoints of AWS; also with `forcepathstyle` and `usefipsendpoint`.");
         /// Uses the FIPS endpoints.
-        usefipsendpoint: bool = LOOSE_BOOL;
+        usefipsendpoint: bool = LOOSE_BOOL
+            .differs("Refused together with `regionendpoint` or `secure: false`: this chooses among the endpoints of AWS.");
         /// What the client of the store logs.
         loglevel: String = TEXT.default("off")
             .differs("Every value that begins with `debug` logs method, URL and outcome of each request; no headers and no bodies, which hold secrets.");

@@ -56,7 +56,8 @@ pub(crate) fn client(config: &Config) -> Client {
         }),
     };
     if let Some(url) = config.endpoint_url() {
-        builder = builder.endpoint_url(url);
+        // The SDK puts the bucket right behind it, also where it has a path.
+        builder = builder.endpoint_url(format!("{}/", url.trim_end_matches('/')));
     }
     if config.endpoint.is_some() {
         // Other stores may not know the checksums that AWS made a default in 2024.
@@ -167,3 +168,6 @@ impl Intercept for Log {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod hosts;
