@@ -152,6 +152,37 @@ def pull_h2c(bench):
     return throughput, cpu
 
 
+def pull_tls(bench):
+    """The same over TLS, with HTTP/2 and without; Distribution serves by Go's http.ServeContent, as
+    Go's file server does."""
+    kinds = [(kind, bench.stores.fresh(f"tls-{kind.name}")) for kind in bench.kinds]
+    with Source(GIB) as source:
+        blob = source.blob()
+        for kind, root in kinds:
+            with kind.start(root) as server, Connection(server.port) as connection:
+                connection.push("bench/pull", blob)
+    ours, theirs = (kind.start_tls(root) for kind, root in kinds)
+    figures = []
+    with ours, theirs:
+        for option, name in (("--http2", "HTTP/2"), ("--http1.1", "HTTP/1.1")):
+            throughput = Figure(f"pull 1 GiB, TLS, {name}", "MiB/s")
+            cpu = Figure(f"pull 1 GiB, TLS, {name}, CPU", "s/GiB", at_most=1)
+
+            def measure(server):
+                url = f"https://127.0.0.1:{server.port}/v2/bench/pull/blobs/{blob.digest}"
+                command = ["curl", "-fsS", option, "--cacert", server.certificate]
+                before = server.cpu()
+                took = clients.seconds(
+                    lambda: subprocess.run([*command, "-o", "/dev/null", url], check=True)
+                )
+                throughput.add(server is ours, blob.size / MIB / took)
+                cpu.add(server is ours, server.cpu() - before)
+
+            bench.interleaved((ours, theirs), measure)
+            figures += [throughput, cpu]
+    return figures
+
+
 def push(bench):
     """A blob of 1 GiB, durable."""
     throughput = Figure("push 1 GiB", "MiB/s", at_least=1.25)
@@ -388,6 +419,7 @@ ROWS = {
     "manifest-push": manifest_push,
     "pull": pull,
     "pull-h2c": pull_h2c,
+    "pull-tls": pull_tls,
     "push": push,
     "push-16": push_16,
     "manifest-get": manifest_get,

@@ -4,6 +4,7 @@ import http.client
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -36,6 +37,13 @@ H2C = """\
 """
 
 
+TLS = """\
+  tls:
+    certificate: {root}.crt
+    key: {root}.key
+"""
+
+
 class Kind:
     """A program that serves a configuration of Distribution: `name`, and what starts it."""
 
@@ -46,6 +54,15 @@ class Kind:
     def start(self, root, more=""):
         return Server(self, root, more)
 
+    def start_tls(self, root):
+        """With a certificate of its own making; `openssl` does that."""
+        subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        files = ["-keyout", f"{root}.key", "-out", f"{root}.crt"]
+        command = ["openssl", "req", "-x509", *curve, *subject, *files]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        return Server(self, root, TLS.format(root=root))
+
 
 class Server:
     """A running server over the store at `root`. As a context manager it ends with the block."""
@@ -54,6 +71,7 @@ class Server:
         self.name = kind.name
         self.root = Path(root)
         self.port = free_port()
+        self.certificate = f"{root}.crt" if "certificate" in more else None
         self.config = Path(f"{root}.{kind.name}.yml")
         self.config.write_text(CONFIG.format(root=root, port=self.port, more=more))
         begun = time.perf_counter()
@@ -90,7 +108,13 @@ class Server:
         raise SystemExit(f"{self.name} does not answer")
 
     def is_ready(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        if self.certificate is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        else:
+            context = ssl.create_default_context(cafile=self.certificate)
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=5, context=context
+            )
         try:
             connection.request("GET", "/v2/")
             return connection.getresponse().status in (200, 401)

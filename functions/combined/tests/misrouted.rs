@@ -62,7 +62,9 @@ fn requests() -> Vec<(&'static str, Method, String)> {
     ]
 }
 
-async fn answer(routes: fn(Api) -> Router, method: &Method, path: &str) -> (StatusCode, Value) {
+type Routes = fn(Api) -> Router;
+
+async fn answer(routes: Routes, method: &Method, path: &str) -> (StatusCode, Value) {
     let request = Request::builder().method(method).uri(path);
     let request = request.body(Body::from("anything")).unwrap();
     let answer = edge(routes(api()), "/", HeaderMap::new()).oneshot(request);
@@ -76,7 +78,7 @@ async fn answer(routes: fn(Api) -> Router, method: &Method, path: &str) -> (Stat
 
 #[tokio::test]
 async fn a_function_refuses_the_routes_of_others_with_an_error_of_the_specification() {
-    let groups: [(&str, fn(Api) -> Router); 5] = [
+    let groups: [(&str, Routes); 5] = [
         ("base", roadstead_base::router),
         ("blobs", roadstead_blobs::router),
         ("uploads", roadstead_uploads::router),

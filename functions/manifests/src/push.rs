@@ -10,8 +10,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use roadstead_api::extract::{Name, PathReference, Query};
 use roadstead_api::response::{self, value};
 use roadstead_api::{Api, Error, Urls, detached};
-use roadstead_oci::{ErrorCode, Tag};
-use roadstead_registry::{MAX_MANIFEST_SIZE, NewManifest};
+use roadstead_oci::{ErrorCode, MAX_MANIFEST_SIZE, Tag};
+use roadstead_registry::NewManifest;
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");

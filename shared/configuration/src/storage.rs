@@ -182,7 +182,7 @@ section! {
             .differs("`false` is refused: there is no version 2.");
         /// The size of a multipart part, in bytes.
         chunksize: u64 = loose_integer(5_242_880).default("10485760")
-            .differs("The parts of an upload of more than a thousand of these grow. An upload holds up to three parts in memory.");
+            .differs("An upload holds up to three parts in memory, 30 MiB of the default. Beyond a thousand of these (10 GiB) a part is a thousandth of what has come, so at 100 GiB an upload holds 309 MiB.");
         /// The size of a part of a multipart copy, in bytes.
         multipartcopychunksize: u64 = loose_integer(5_242_880).default("33554432");
         /// How many parts of a multipart copy are on the way at the same time.
@@ -199,11 +199,14 @@ section! {
         /// The `User-Agent` that is sent.
         useragent: Option<String> = TEXT;
         /// Uses the endpoints for IPv4 and IPv6.
-        usedualstack: bool = LOOSE_BOOL;
+        usedualstack: bool = LOOSE_BOOL
+            .differs("Refused together with `regionendpoint` or `secure: false`: this chooses among the endpoints of AWS.");
         /// Uses S3 Transfer Acceleration.
-        accelerate: bool = LOOSE_BOOL;
+        accelerate: bool = LOOSE_BOOL
+            .differs("Refused together with `regionendpoint` or `secure: false`: this chooses among the endpoints of AWS; also with `forcepathstyle` and `usefipsendpoint`.");
         /// Uses the FIPS endpoints.
-        usefipsendpoint: bool = LOOSE_BOOL;
+        usefipsendpoint: bool = LOOSE_BOOL
+            .differs("Refused together with `regionendpoint` or `secure: false`: this chooses among the endpoints of AWS.");
         /// What the client of the store logs.
         loglevel: String = TEXT.default("off")
             .differs("Every value that begins with `debug` logs method, URL and outcome of each request; no headers and no bodies, which hold secrets.");

@@ -76,10 +76,15 @@ impl BlobStore for Layout {
         let _turn = self.blob_turn(digest).write().await;
         let key = paths::blob_data(digest).map_err(unavailable)?;
         let stat = self.driver.try_stat(&key).await.map_err(unavailable)?;
-        if stat.is_none_or(|stat| stat.modified >= since) {
-            return Ok(false);
+        match stat.filter(|stat| stat.modified < since) {
+            // Another process may store it again just now.
+            Some(seen) => self
+                .driver
+                .delete_if(&key, &seen)
+                .await
+                .map_err(unavailable),
+            None => Ok(false),
         }
-        self.delete_blob(digest).await
     }
 
     async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error> {

@@ -1,11 +1,15 @@
-//! Manifests by digest: bytes that cannot change, so nothing here can be out of date.
+//! What need not be asked of the driver again.
+
+use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, Weighter};
 use roadstead_metadata::ManifestRecord;
-use roadstead_oci::Digest;
+use roadstead_oci::{Digest, RepositoryName};
+use tokio::time::Instant;
 
-/// A bounded number of manifests and of their bytes.
+/// A bounded number of manifests and of their bytes. They cannot change, so nothing here can be
+/// out of date.
 pub(crate) struct ManifestCache(Option<Cache<Digest, ManifestRecord, Size>>);
 
 impl ManifestCache {
@@ -49,5 +53,40 @@ impl Weighter<Digest, ManifestRecord> for Size {
     fn weight(&self, _: &Digest, record: &ManifestRecord) -> u64 {
         const OVERHEAD: u64 = 256;
         record.bytes.len() as u64 + OVERHEAD
+    }
+}
+
+/// Which revisions were just seen in their repositories.
+///
+/// Whoever deletes a manifest removes the tags that point to it, Roadstead before it removes the
+/// revision, Distribution from 2.7 on right after it. So a tag that still points to a revision
+/// seen here need not be doubted. Registries before 2.7 leave the tags: what one of them deletes
+/// beside us may be served by its tag for [`SeenRevisions::LIFE`], and by its digest never.
+pub(crate) struct SeenRevisions(Option<Cache<(RepositoryName, Digest), Instant>>);
+
+impl SeenRevisions {
+    /// How long a revision counts as seen.
+    const LIFE: Duration = Duration::from_secs(60);
+
+    pub(crate) fn new(entries: usize) -> Self {
+        Self((entries > 0).then(|| Cache::new(entries)))
+    }
+
+    pub(crate) fn has(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        let Some(cache) = &self.0 else { return false };
+        let seen = cache.get(&(repository.clone(), digest.clone()));
+        seen.is_some_and(|seen| seen.elapsed() < Self::LIFE)
+    }
+
+    pub(crate) fn insert(&self, repository: &RepositoryName, digest: &Digest) {
+        if let Some(cache) = &self.0 {
+            cache.insert((repository.clone(), digest.clone()), Instant::now());
+        }
+    }
+
+    pub(crate) fn remove(&self, repository: &RepositoryName, digest: &Digest) {
+        if let Some(cache) = &self.0 {
+            cache.remove(&(repository.clone(), digest.clone()));
+        }
     }
 }

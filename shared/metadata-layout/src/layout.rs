@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use roadstead_metadata::{Error, ManifestRecord};
-use roadstead_oci::{Digest, RepositoryName};
+use roadstead_oci::{Digest, MAX_MANIFEST_SIZE, RepositoryName};
 use roadstead_storage::{Driver, DriverExt, Key, Write, WriteMode};
 use tokio::sync::RwLock;
 
-use crate::cache::ManifestCache;
+use crate::cache::{ManifestCache, SeenRevisions};
 
 /// How the layout works on its driver.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,12 @@ pub struct Options {
     /// How many tags are read at once to find those that point to a manifest: Distribution's
     /// `storage.tag.concurrencylimit`, at least 1.
     pub tag_concurrency: usize,
-    /// How many manifests are remembered by digest. What is remembered is only what a digest
-    /// says; whether a repository has it is always asked of the driver.
+    /// How many manifests are remembered by digest, and how many revisions as just seen in their
+    /// repositories; with 0 the driver is always asked.
+    ///
+    /// What a digest says cannot change. What a tag points to, and whether a repository has a
+    /// digest that a client names, is always asked of the driver; whether it has what its tag
+    /// points to, once a minute.
     pub cached_manifests: usize,
 }
 
@@ -40,6 +44,7 @@ impl Default for Options {
 pub struct Layout {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) cache: ManifestCache,
+    pub(crate) seen: SeenRevisions,
     pub(crate) tag_concurrency: usize,
     turns: Turns,
     blob_turns: Turns,
@@ -51,6 +56,7 @@ impl Layout {
         Self {
             driver,
             cache: ManifestCache::new(options.cached_manifests),
+            seen: SeenRevisions::new(options.cached_manifests),
             tag_concurrency: options.tag_concurrency.max(1),
             turns: Turns::new(),
             blob_turns: Turns::new(),
@@ -130,9 +136,6 @@ impl Layout {
         Ok(record)
     }
 }
-
-/// The largest manifest in bytes: Distribution's limit.
-pub const MAX_MANIFEST_SIZE: u64 = 4 * 1024 * 1024;
 
 impl fmt::Debug for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

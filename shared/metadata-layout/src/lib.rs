@@ -17,4 +17,4 @@ mod referrers;
 mod tags;
 mod uploads;
 
-pub use layout::{Layout, MAX_MANIFEST_SIZE, Options};
+pub use layout::{Layout, Options};

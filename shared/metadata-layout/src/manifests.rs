@@ -20,16 +20,12 @@ impl ManifestStore for Layout {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Option<ManifestRecord>, Error> {
-        let digest = match reference {
-            Reference::Digest(digest) => Some(digest.clone()),
-            Reference::Tag(tag) => self.tag(repository, tag).await?,
-        };
-        let Some(digest) = digest else {
-            return Ok(None);
-        };
-        match self.revision(repository, &digest).await? {
-            Some(canonical) => self.content(&canonical).await,
-            None => Ok(None),
+        match reference {
+            Reference::Digest(digest) => self.by_digest(repository, digest).await,
+            Reference::Tag(tag) => match self.tag(repository, tag).await? {
+                Some(digest) => self.tagged(repository, &digest).await,
+                None => Ok(None),
+            },
         }
     }
 
@@ -55,6 +51,7 @@ impl ManifestStore for Layout {
         let _blob_turn = self.blob_turn(&push.manifest.digest).read().await;
         self.write(&writes).await?;
         self.cache.insert(push.manifest.clone());
+        self.seen.insert(&push.repository, &push.manifest.digest);
         Ok(())
     }
 
@@ -71,6 +68,7 @@ impl ManifestStore for Layout {
                 .await?;
         }
         self.delete_edge(repository, digest, subject).await?;
+        self.seen.remove(repository, digest);
         self.delete(&paths::revision(repository, digest).map_err(unavailable)?)
             .await?;
         Ok(tags)
@@ -89,6 +87,7 @@ impl ManifestStore for Layout {
             self.delete(&index.parent().unwrap_or(index)).await?;
         }
         let revision = paths::revision(repository, digest).map_err(unavailable)?;
+        self.seen.remove(repository, digest);
         self.delete(&revision).await?;
         Ok(())
     }
@@ -104,6 +103,41 @@ impl ManifestStore for Layout {
 }
 
 impl Layout {
+    /// The manifest `digest`, if the repository has it. Its bytes are not touched otherwise: they
+    /// may be a blob of somebody else.
+    async fn by_digest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ManifestRecord>, Error> {
+        match self.revision(repository, digest).await? {
+            Some(canonical) => self.content(&canonical).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The manifest `digest`, to which a tag points. Registries before 2.7 left the tags of what
+    /// they deleted, and a crash of a later one may: without its revision a tag counts for nothing.
+    async fn tagged(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ManifestRecord>, Error> {
+        if self.seen.has(repository, digest) {
+            return self.content(digest).await;
+        }
+        let revision = self.revision(repository, digest);
+        let (revision, record) = tokio::try_join!(revision, self.content(digest))?;
+        match revision {
+            Some(canonical) if canonical == *digest => {
+                self.seen.insert(repository, digest);
+                Ok(record)
+            }
+            Some(canonical) => self.content(&canonical).await,
+            None => Ok(None),
+        }
+    }
+
     async fn delete_edge(
         &self,
         repository: &RepositoryName,

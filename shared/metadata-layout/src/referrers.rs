@@ -11,10 +11,10 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_metadata::{Error, ManifestStore, Page, Referrer, ReferrerQuery, ReferrerStore};
-use roadstead_oci::{Descriptor, Digest, Manifest, Reference, RepositoryName};
+use roadstead_oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Reference, RepositoryName};
 use roadstead_storage::{DriverExt, ListOptions, Write};
 
-use crate::layout::{Layout, MAX_MANIFEST_SIZE, file, unavailable};
+use crate::layout::{Layout, file, unavailable};
 use crate::paths;
 
 #[async_trait]

@@ -19,7 +19,9 @@ mod tag;
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use digester::{Digester, InvalidState, SHA256_STATE_LENGTH, Sha256State};
 pub use error_code::ErrorCode;
-pub use manifest::{Descriptor, InvalidManifest, Kind, Manifest, Platform, Role};
+pub use manifest::{
+    Descriptor, InvalidManifest, Kind, MAX_MANIFEST_SIZE, Manifest, Platform, Role,
+};
 pub use reference::{InvalidReference, Reference};
 pub use repository_name::{InvalidName, RepositoryName};
 pub use tag::{InvalidTag, Tag};

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, media_type};
 
+/// The largest manifest in bytes: Distribution's limit, and the least that the specification
+/// lets a client count on (distribution-spec, "Pushing Manifests").
+pub const MAX_MANIFEST_SIZE: u64 = 4 * 1024 * 1024;
+
 /// A view on the bytes of a manifest. The bytes stay what they are; the view is never written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {

@@ -23,7 +23,7 @@ pub use blobs::{BlobStat, Blobs, Pull};
 pub use collect::{CollectOptions, Finding, Summary};
 pub use error::Error;
 pub use ingest::TransportError;
-pub use manifests::{MAX_MANIFEST_SIZE, Manifests, NewManifest, Pushed};
+pub use manifests::{Manifests, NewManifest, Pushed};
 pub use policy::{PlatformPolicy, Policy, UrlPolicy};
 pub use purge::Purged;
 pub use referrers::Referrers;

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use roadstead_metadata::{ManifestPush, ManifestRecord, Referrer};
-use roadstead_oci::{Algorithm, Descriptor, Digest, Digester, Manifest, Reference, Role, Tag};
+use roadstead_oci::{
+    Algorithm, Descriptor, Digest, Digester, MAX_MANIFEST_SIZE, Manifest, Reference, Role, Tag,
+};
 use roadstead_storage::{ByteRange, Key};
 
 use crate::blobs::stored_size;
@@ -16,10 +18,6 @@ use crate::middleware::Change;
 use crate::registry::Repository;
 use crate::uploads::hashed;
 use crate::{Error, Policy};
-
-/// The largest manifest in bytes: Distribution's limit, and the least that the specification
-/// lets a client count on.
-pub const MAX_MANIFEST_SIZE: u64 = 4 * 1024 * 1024;
 
 /// The manifests of one repository.
 #[derive(Clone, Copy, Debug)]

@@ -1,16 +1,18 @@
 //! `delete`: a file, or a directory and all in it.
 
 use std::ffi::CStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
-use roadstead_storage::{Error, Key};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
+use roadstead_storage::{ContentStat, Error, Key};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, linkat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
 use crate::directory::{ATTEMPTS, Directory};
-use crate::disk::Disk;
-use crate::error;
+use crate::disk::{Disk, refuse_temporary};
+use crate::{error, read, temporary};
 
 /// Symbolic links are deleted, not followed. The directory that had the key stays, also when it
 /// is empty now, as with CNCF Distribution; unfinished files go with their directory.
@@ -23,6 +25,54 @@ pub(crate) fn delete(disk: &Disk, key: &Key) -> Result<(), Error> {
     removed.map_err(|errno| failure(key, errno))?;
     let synced = disk.sync_directory(&parent);
     synced.map_err(|error| error::writing("delete", key, error))
+}
+
+/// Whoever writes content puts another file in the place of the old one. So the file is put aside,
+/// looked at once more where nobody replaces it, and put back if it is not the one that was seen:
+/// for that moment, should it ever come, it is not there to be read.
+///
+/// A directory that is empty then goes as well.
+pub(crate) fn delete_if(disk: &Disk, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+    let Some((path, name)) = disk.source(key) else {
+        return Ok(false);
+    };
+    let is_same = |name: &str| read::content_at(&path.join(name)).as_ref() == Some(seen);
+    if refuse_temporary(key).is_err() || !is_same(name) {
+        return Ok(false);
+    }
+    let failed = |error: io::Error| error::writing("delete", key, error);
+    let directory = Directory::open(&path).map_err(failed)?;
+    let aside = temporary::beside(name);
+    match renameat(&directory, name, &directory, &aside) {
+        Err(Errno::NOENT) => return Ok(false),
+        outcome => outcome.map_err(|errno| failed(errno.into()))?,
+    }
+    if !is_same(&aside) {
+        put_back(&directory, &aside, name).map_err(|errno| failed(errno.into()))?;
+        return Ok(false);
+    }
+    let removed = unlinkat(&directory, &aside, AtFlags::empty());
+    removed.map_err(|errno| failed(errno.into()))?;
+    remove_if_empty(disk, &path, directory).map_err(failed)?;
+    Ok(true)
+}
+
+/// Unless it was written once more; then that is what stays.
+fn put_back(directory: &Directory, aside: &str, name: &str) -> Result<(), Errno> {
+    match linkat(directory, aside, directory, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::EXIST) => unlinkat(directory, aside, AtFlags::empty()),
+        // A filesystem without links.
+        Err(_) => renameat(directory, aside, directory, name),
+    }
+}
+
+fn remove_if_empty(disk: &Disk, path: &Path, directory: Directory) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if path != disk.root() && std::fs::remove_dir(path).is_ok() => {
+            disk.sync_directory(&Directory::open(parent)?)
+        }
+        _ => disk.sync_directory(&directory),
+    }
 }
 
 fn failure(key: &Key, errno: Errno) -> Error {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, Object, Stat, Upload, Write,
+    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, Object, Stat, Upload, Write,
 };
 
 use crate::disk::{Disk, Threads};
@@ -82,6 +82,12 @@ impl Driver for FilesystemDriver {
         self.threads
             .run(move |disk| delete::delete(disk, &key))
             .await
+    }
+
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        let (key, seen) = (key.clone(), *seen);
+        let delete = move |disk: &_| delete::delete_if(disk, &key, &seen);
+        self.threads.run(move |disk| delete(disk)).await
     }
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {

@@ -42,14 +42,24 @@ fn stat_of(key: &Key, metadata: io::Result<Metadata>) -> Result<Stat, Error> {
     }
 }
 
+/// What is at `path`, if it is content and can be looked at.
+pub(crate) fn content_at(path: &Path) -> Option<ContentStat> {
+    let metadata = std::fs::metadata(path).ok()?;
+    metadata.is_file().then(|| of(&metadata))
+}
+
+fn of(metadata: &Metadata) -> ContentStat {
+    ContentStat {
+        size: metadata.len(),
+        modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+    }
+}
+
 fn content_stat(key: &Key, metadata: &Metadata) -> Result<ContentStat, Error> {
     if !metadata.is_file() {
         return Err(error::irregular(key));
     }
-    Ok(ContentStat {
-        size: metadata.len(),
-        modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-    })
+    Ok(of(metadata))
 }
 
 pub(crate) fn read_cached(

@@ -72,3 +72,26 @@ mod in_memory {
     use super::*;
     testkit::suite!(Tree::in_memory());
 }
+
+/// Two drivers, as two processes would have them: of deleting and writing at the same time, what
+/// was written is there in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_while_the_old_is_deleted_stays() {
+    use roadstead_storage::testkit::Store;
+    use roadstead_storage::{DriverExt, Key};
+    let tree = Tree::new(Sync::Never);
+    let (one, other) = (tree.driver(), tree.driver());
+    let key = Key::new("blobs/b/data").unwrap();
+    for _ in 0..300 {
+        one.put(&key, "old".into()).await.unwrap();
+        let seen = one.try_stat(&key).await.unwrap().unwrap();
+        let write = tokio::spawn({
+            let (other, key) = (Arc::clone(&other), key.clone());
+            async move { other.put(&key, "new content".into()).await }
+        });
+        one.delete_if(&key, &seen).await.unwrap();
+        write.await.unwrap().unwrap();
+        assert_eq!(one.get(&key, 99).await.unwrap(), "new content");
+    }
+    assert_eq!(tree.leftovers().await, [""; 0]);
+}

@@ -8,7 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::{
     BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
 };
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, ConfigBag, Credentials, Intercept, ProvideCredentials, Region,
@@ -36,6 +36,7 @@ pub(crate) fn client(config: &Config) -> Client {
         .behavior_version(BehaviorVersion::latest())
         .region(region.clone())
         .retry_config(retries)
+        .retry_partition(own_retries())
         .timeout_config(timeouts.build())
         .force_path_style(config.force_path_style)
         .use_dual_stack(config.dual_stack)
@@ -55,7 +56,8 @@ pub(crate) fn client(config: &Config) -> Client {
         }),
     };
     if let Some(url) = config.endpoint_url() {
-        builder = builder.endpoint_url(url);
+        // The SDK puts the bucket right behind it, also where it has a path.
+        builder = builder.endpoint_url(format!("{}/", url.trim_end_matches('/')));
     }
     if config.endpoint.is_some() {
         // Other stores may not know the checksums that AWS made a default in 2024.
@@ -73,6 +75,14 @@ pub(crate) fn client(config: &Config) -> Client {
         builder = builder.interceptor(Log);
     }
     Client::from_conf(builder.build())
+}
+
+/// A quota of retries that no other client spends: the SDK's own is one for all stores of a
+/// region in the process, and an outage of one would keep the others from being asked again.
+fn own_retries() -> RetryPartition {
+    RetryPartition::custom("roadstead")
+        .token_bucket(TokenBucket::default())
+        .build()
 }
 
 /// For calls that take long by their nature.
@@ -158,3 +168,6 @@ impl Intercept for Log {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod hosts;

@@ -97,7 +97,32 @@ impl Config {
         let size = ConfigError::Size("multipartcopychunksize");
         need(part(self.copy_chunk_size), size)?;
         let size = ConfigError::Size("multipartcopythresholdsize");
-        need(self.copy_threshold <= LARGEST_PART, size)
+        need(self.copy_threshold <= LARGEST_PART, size)?;
+        self.check_endpoints()
+    }
+
+    /// What chooses among the endpoints of AWS says nothing of others, and not all of it goes
+    /// together: the SDK would fail every request.
+    fn check_endpoints(&self) -> Result<(), ConfigError> {
+        let choices = [
+            ("accelerate", self.accelerate),
+            ("usedualstack", self.dual_stack),
+            ("usefipsendpoint", self.fips),
+        ];
+        let mut chosen = choices.into_iter().filter(|(_, is_chosen)| *is_chosen);
+        match chosen.next() {
+            Some((name, _)) if self.endpoint.is_some() => {
+                Err(ConfigError::Together(name, "regionendpoint"))
+            }
+            Some((name, _)) if !self.secure => Err(ConfigError::Together(name, "secure: false")),
+            Some((name, _)) if self.accelerate && self.fips => {
+                Err(ConfigError::Together(name, "usefipsendpoint"))
+            }
+            Some((name, _)) if self.accelerate && self.force_path_style => {
+                Err(ConfigError::Together(name, "forcepathstyle"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The URL of the store; `None` for AWS's own.
@@ -263,6 +288,9 @@ pub enum ConfigError {
     /// A size is out of bounds.
     #[error("storage.s3.{0} is not within what S3 takes, 5 MiB to 5 GiB")]
     Size(&'static str),
+    /// Two parameters that contradict each other.
+    #[error("storage.s3.{0} cannot be combined with {1}")]
+    Together(&'static str, &'static str),
     /// There is no such storage class.
     #[error("storage.s3.storageclass: there is no class {0:?}")]
     StorageClass(String),
@@ -382,5 +410,40 @@ mod tests {
         assert_eq!(small, Err(ConfigError::Size("chunksize")));
         let large = check(|c| c.copy_threshold = LARGEST_PART + 1);
         assert_eq!(large, Err(ConfigError::Size("multipartcopythresholdsize")));
+    }
+
+    #[test]
+    fn endpoints_of_aws_are_chosen_among_where_there_is_no_other() {
+        type Change = fn(&mut Config);
+        let choices: [(&str, Change); 3] = [
+            ("accelerate", |c| c.accelerate = true),
+            ("usedualstack", |c| c.dual_stack = true),
+            ("usefipsendpoint", |c| c.fips = true),
+        ];
+        let check = |changes: &[Change]| {
+            let mut config = Config::new("bucket");
+            config.region = Some("eu-west-1".to_owned());
+            changes.iter().for_each(|change| change(&mut config));
+            config.check()
+        };
+        let endpoint: Change = |c| c.endpoint = Some("minio:9000".to_owned());
+        for (name, choose) in choices {
+            assert_eq!(check(&[choose]), Ok(()));
+            let refused = Err(ConfigError::Together(name, "regionendpoint"));
+            assert_eq!(check(&[choose, endpoint]), refused);
+            let refused = Err(ConfigError::Together(name, "secure: false"));
+            assert_eq!(check(&[choose, |c| c.secure = false]), refused);
+        }
+        let [(name, accelerate), (_, dual_stack), (_, fips)] = choices;
+        assert_eq!(check(&[dual_stack, fips]), Ok(()));
+        assert_eq!(check(&[dual_stack, accelerate]), Ok(()));
+        assert_eq!(
+            check(&[accelerate, fips]),
+            Err(ConfigError::Together(name, "usefipsendpoint"))
+        );
+        assert_eq!(
+            check(&[accelerate, |c| c.force_path_style = true]),
+            Err(ConfigError::Together(name, "forcepathstyle"))
+        );
     }
 }

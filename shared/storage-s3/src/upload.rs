@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use crate::bucket::{Bucket, Condition, Metadata, Part};
 use crate::claims::{Claim, Claims, Committed};
-use crate::config::{LARGEST_PART, MIB, SMALLEST_PART};
+use crate::config::{LARGEST_PART, MIB, MOST_PARTS, SMALLEST_PART};
 use crate::error::{Failure, Kind};
-use crate::rename::copy_parts;
+use crate::rename::{copy_parts, ranges_to_go_on_from};
 use crate::session::{Multipart, Notes, is_unfinished};
 
 /// How many parts of an upload are on the way to the store while the next one fills.
@@ -28,7 +28,9 @@ const RACES: usize = 10;
 ///
 /// Memory: one part that fills and up to [`PARALLEL`] on the way, 30 MiB with Distribution's
 /// `chunksize` of 10 MiB. Beyond a thousand parts' worth of bytes, 10 GiB with it, a part is a
-/// thousandth of what has come: S3 takes 10,000 parts, and those last for any object it takes.
+/// thousandth of what has come: S3 takes 10,000 parts, and those last for any object it takes. Up
+/// to there all parts but the last have the same size, unless syncs come between; a sync sends
+/// what is half a part or more, and keeps less than that in an object of its own.
 ///
 /// What was appended after the last sync is lost when it is dropped. After a failure, or when
 /// the future of an operation was dropped, every further operation fails; another `Upload` of the
@@ -244,7 +246,11 @@ impl S3Upload {
         self.multipart = Some(multipart.clone());
         if let Stored::Large(stored) = &self.stored {
             let to = (self.object.as_str(), multipart.id.as_str());
-            let parts = copy_parts(&self.bucket, (&self.object, stored), to).await?;
+            let part = self.bucket.config.copy_chunk_size;
+            let part = part_size(part, stored.size) as u64;
+            let ranges = ranges_to_go_on_from(stored.size, part);
+            let from = (self.object.as_str(), stored.etag.as_str());
+            let parts = copy_parts(&self.bucket, from, ranges, to).await?;
             self.next_part = parts.len() + 1;
             self.parts = (1..).zip(parts).collect();
         }
@@ -304,7 +310,7 @@ impl S3Upload {
             self.stored = Stored::Content(Committed { etag, size });
             return Ok(());
         };
-        if self.buffer.len() >= (self.part_size() / 2).max(SMALLEST_PART as usize) {
+        if self.buffer.len() >= least_part(self.part_size(), self.next_part) {
             self.send_part().await?;
         }
         let notes = Notes::new(&multipart, &self.arrived_parts().await?);
@@ -466,24 +472,57 @@ fn part_size(chunk_size: u64, sent: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 
+/// How many bytes are sent as a part at a sync, though more may come: half a part of `part_size`
+/// bytes, and a whole one once half of the parts that S3 takes are used up.
+fn least_part(part_size: usize, number: usize) -> usize {
+    match number as u64 <= MOST_PARTS / 2 {
+        true => (part_size / 2).max(SMALLEST_PART as usize),
+        false => part_size,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::config::MOST_PARTS;
+
+    const TIB: u64 = 1024 * 1024 * MIB;
+
+    /// How many parts an upload of the largest object has, when syncs come whenever `buffered`
+    /// says so: it is told the least and the most that the next part may have.
+    fn parts_of(chunk_size: u64, mut buffered: impl FnMut(usize, usize) -> usize) -> usize {
+        let (mut sent, mut number) = (0, 1);
+        while sent < 5 * TIB {
+            let most = part_size(chunk_size, sent);
+            let size = buffered(least_part(most, number), most) as u64;
+            assert!((SMALLEST_PART..=LARGEST_PART).contains(&size), "{size}");
+            sent += size;
+            number += 1;
+        }
+        number - 1
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn ten_thousand_parts_are_enough_however_an_upload_comes(
+            chunk_size in SMALLEST_PART..=256 * MIB,
+            mut state in any::<u64>(),
+        ) {
+            let mut anything = |least: usize, most: usize| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                least + (state >> 33) as usize % (most - least + 1)
+            };
+            let parts = parts_of(chunk_size, &mut anything);
+            assert!(parts as u64 <= MOST_PARTS, "{parts} parts");
+            let parts = parts_of(chunk_size, |least, _| least);
+            assert!(parts as u64 <= MOST_PARTS, "{parts} parts at the least");
+        }
+    }
 
     #[test]
-    fn ten_thousand_parts_are_enough_for_any_object() {
-        const TIB: u64 = 1024 * 1024 * MIB;
-        for chunk_size in [SMALLEST_PART, 10 * MIB, 64 * MIB] {
-            let (mut sent, mut parts) = (0, 0);
-            while sent < 5 * TIB {
-                let size = part_size(chunk_size, sent) as u64;
-                assert!((SMALLEST_PART..=LARGEST_PART).contains(&size));
-                sent += size;
-                parts += 1;
-            }
-            assert!(parts <= MOST_PARTS, "{parts} parts of {chunk_size}");
-        }
+    fn parts_are_of_the_same_size_until_they_grow() {
         assert_eq!(part_size(10 * MIB, 0) as u64, 10 * MIB);
         assert_eq!(part_size(10 * MIB, 9999 * MIB) as u64, 10 * MIB);
         assert_eq!(part_size(10 * MIB, 100 * 1024 * MIB) as u64, 103 * MIB);

@@ -103,6 +103,21 @@ async fn what_fails_twice_is_tried_again() {
     }
 }
 
+/// The SDK spends retries from a quota that clients share unless told otherwise.
+#[tokio::test]
+async fn an_outage_of_one_store_leaves_another_its_retries() {
+    let (down, s3) = (harmed!(), harmed!());
+    down.proxy.rule(|_| slow_down());
+    let path = &key("p/a");
+    for _ in 0..150 {
+        assert!(is_outage(down.driver.get(path, 99).await));
+    }
+    s3.proxy.harm("PutObject", 2, || Fate::LoseAnswer);
+    let put = write("p/a", "content", WriteMode::Overwrite);
+    s3.driver.write(&put).await.unwrap();
+    assert_eq!(s3.driver.get(path, 99).await.unwrap(), "content");
+}
+
 #[tokio::test]
 async fn an_outage_is_never_taken_for_absence() {
     let s3 = harmed!();

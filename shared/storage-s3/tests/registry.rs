@@ -134,11 +134,24 @@ async fn requests_of_a_registry() {
     report("manifest PUT", s3.requests(), 12);
     let latest: Reference = "latest".parse().unwrap();
     repository.manifests().pull(&latest).await.unwrap();
-    report("manifest GET", s3.requests(), 2);
+    report("manifest GET", s3.requests(), 1);
     let cold = s3.registry().await;
     let cold = cold.repository(&name);
-    cold.manifests().pull(&latest).await.unwrap();
+    let pulled = cold.manifests().pull(&latest).await.unwrap();
     report("manifest GET, nothing in memory", s3.requests(), 3);
+    let digest = Reference::Digest(pulled.digest);
+    for again in [&latest, &digest] {
+        cold.manifests().pull(again).await.unwrap();
+        report("manifest GET, in memory", s3.requests(), 1);
+    }
+    let cold = s3.registry().await;
+    let cold = cold.repository(&name);
+    cold.manifests().pull(&digest).await.unwrap();
+    report(
+        "manifest GET by digest, nothing in memory",
+        s3.requests(),
+        2,
+    );
     let page = Page {
         after: None,
         limit: 100,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Content, Error, Key, UrlSigner};
+use crate::{Content, DriverExt, Error, Key, UrlSigner};
 
 /// A back end that keeps bytes under keys. Directories (prefixes) come into being with the first
 /// key below them.
@@ -79,6 +79,16 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// [`Error::NotFound`] when there is nothing below `prefix`. The root is always there, and a
     /// back end that has directories answers for an empty one with no names.
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error>;
+
+    /// Deletes the content at `key`, and nothing below it, if it still is what `seen` says;
+    /// `false` when it is gone or was written again. As exact as the back end can make it: one
+    /// that has no such operation looks and deletes, and what is written between goes as well.
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        match self.try_stat(key).await? {
+            Some(stat) if stat == *seen => self.try_delete(key).await,
+            _ => Ok(false),
+        }
+    }
 
     /// The driver's ability to let a client fetch content by itself, if it has it.
     fn signer(&self) -> Option<&dyn UrlSigner> {

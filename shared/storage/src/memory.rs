@@ -127,6 +127,16 @@ impl Driver for MemoryDriver {
         };
         Ok(page.take(options.limit).map(entry).collect())
     }
+
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        let mut store = self.store();
+        let is_same = |stored: &Stored| stored.stat() == *seen;
+        let found = store.contents.get(key.as_str()).is_some_and(is_same);
+        if found {
+            store.contents.remove(key.as_str());
+        }
+        Ok(found)
+    }
 }
 
 impl fmt::Debug for MemoryDriver {

@@ -102,6 +102,7 @@ macro_rules! driver_suite {
             a_rename_needs_content
             deleting_a_prefix_spares_its_siblings
             deleting_content_spares_its_siblings
+            content_that_was_written_again_is_not_deleted
             names_are_listed_in_the_order_of_their_bytes
             a_list_can_begin_and_end_anywhere
             pages_make_up_the_whole_list

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use roadstead_tests::lambda::{Function, event};
 use roadstead_tests::registry::Setup;
-use roadstead_tests::{Address, Image, Implementation, Registry, Store, require, sha256, tool};
+use roadstead_tests::{
+    Address, Image, Implementation, Registry, Store, only_over, require, sha256, tool,
+};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -159,6 +161,7 @@ fn names_that_a_gateway_could_mistake_are_taken_as_they_are_written() {
 
 #[test]
 fn a_function_that_cannot_start_says_why_and_no_secret() {
+    only_over!(Filesystem: "it takes the storage out of the configuration");
     let store = Store::new();
     for (overrides, said) in [
         (json!({"http": {"secret": null}}), "http.secret is missing"),

@@ -221,8 +221,12 @@ fn a_delete_that_races_with_a_push_leaves_no_tag_that_leads_nowhere() {
             push.join().unwrap()
         });
         assert!([201, 400].contains(&pushed), "{pushed}");
-        for tag in registry.tags("app") {
-            registry.assert_pullable("app", &tag, &image);
+        let tags = registry.get("/v2/app/tags/list");
+        // A bucket knows no repository without a tag.
+        if tags.status != 404 {
+            for tag in roadstead_tests::registry::strings(&tags.expect(200).json()["tags"]) {
+                registry.assert_pullable("app", &tag, &image);
+            }
         }
         // For the next round there is something to delete again.
         let _ = registry

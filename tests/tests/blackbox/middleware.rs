@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use roadstead_tests::registry::Setup;
-use roadstead_tests::{Image, Implementation, Registry, Store, require, sha256, tool};
+use roadstead_tests::{Image, Implementation, Registry, Store, only_over, require, sha256, tool};
 use serde_json::{Value, json};
 
 fn over(store: &Store, middleware: Value) -> Registry {
@@ -214,6 +214,7 @@ fn a_deletable_tag_can_be_pushed_anew() {
 
 #[test]
 fn a_read_only_repository_can_be_pulled_from() {
+    only_over!(Filesystem: "it looks at the files");
     let store = Store::new();
     let image = Image::seeded(1);
     let everything = over(&store, json!({}));

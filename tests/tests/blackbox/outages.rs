@@ -1,6 +1,7 @@
 //! What the stores do behind the registry's back: they fail, they answer too late or half, and two
 //! registries share them.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use roadstead_tests::faults::{Fate, Faults};
@@ -97,6 +98,28 @@ fn a_store_that_has_too_much_to_do_is_an_outage() {
 fn a_store_that_cannot_be_reached_is_an_outage() {
     only_over!(S3 | S3Dynamodb: NO_STORE);
     an_outage_is_said_to_be_one(Fate::LoseRequest);
+}
+
+#[test]
+fn a_store_that_asks_for_patience_once_is_asked_again() {
+    only_over!(S3 | S3Dynamodb: NO_STORE);
+    let store = Store::new();
+    let (registry, faults) = harmed(&store);
+    let mut seen = HashSet::new();
+    faults.rule(move |request| match seen.insert(request.to_owned()) {
+        true => Fate::Throttle,
+        false => Fate::Pass,
+    });
+    let image = Image::seeded(1);
+    registry.push_image("app", "latest", &image);
+    registry.assert_pullable("app", "latest", &image);
+    assert!(
+        registry
+            .get("/v2/app/tags/list")
+            .expect(200)
+            .text()
+            .contains("latest")
+    );
 }
 
 /// Pushes until it is told yes: what a client does.

@@ -2,6 +2,7 @@
 
 use roadstead_tests::digest::absent;
 use roadstead_tests::image::{OCI_INDEX, OCI_MANIFEST, descriptor, noise};
+use roadstead_tests::store::Kind;
 use roadstead_tests::{Image, Registry, sha256, sha512};
 use serde_json::json;
 
@@ -475,5 +476,10 @@ fn a_large_blob_passes_through_little_memory() {
     let target = format!("/v2/app/blobs/{digest}");
     assert!(registry.get(&target).expect(200).body == content);
     let grown = registry.peak_memory() - before;
-    assert!(grown < 64 * 1024 * 1024, "{grown} bytes more than before");
+    // To a bucket, a few parts of 10 MiB are on their way at a time.
+    let most = match Kind::of_tests() {
+        Kind::Filesystem => 64 * 1024 * 1024,
+        Kind::S3 | Kind::S3Dynamodb => 96 * 1024 * 1024,
+    };
+    assert!(grown < most, "{grown} bytes more than before");
 }

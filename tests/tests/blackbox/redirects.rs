@@ -8,6 +8,7 @@ use std::path::Path;
 
 use roadstead_tests::ministack::{BUCKET, KEY};
 use roadstead_tests::registry::Setup;
+use roadstead_tests::store::{Kind, Store};
 use roadstead_tests::{
     Address, Image, Implementation, Registry, Request, Response, require, require_ministack,
     sha256, tool, wait,
@@ -18,7 +19,7 @@ use self::edge::{Edge, Keys, Origin};
 use self::tls::TlsServer;
 
 fn setup() -> Setup {
-    Setup::new(Implementation::Roadstead)
+    Setup::new(Implementation::Roadstead).store(&Store::of(Kind::Filesystem))
 }
 
 /// The parameters of the driver, with a folder of the bucket that no other test uses.
@@ -39,7 +40,7 @@ fn s3(url: &str, folder: &Path) -> Value {
 
 /// Roadstead over a folder of the emulated bucket.
 fn over_s3(url: &str, overrides: Value) -> Registry {
-    let store = roadstead_tests::Store::new();
+    let store = Store::of(Kind::Filesystem);
     let storage = json!({ "storage": s3(url, store.scratch()) });
     setup()
         .store(&store)
@@ -333,7 +334,7 @@ fn addresses_are_believed_from_a_server_with_a_good_certificate() {
     );
     let options = json!({ "ipfilteredby": "aws", "iprangesurl": server.url() });
     let start = |authorities: &Path| {
-        let store = roadstead_tests::Store::new();
+        let store = Store::of(Kind::Filesystem);
         let storage = json!({ "storage": s3(url, store.scratch()) });
         let setup = setup().store(&store).config(storage);
         let setup = setup.config(cloudfront(&edge, &key, options.clone()));
@@ -359,7 +360,7 @@ fn addresses_are_believed_from_a_server_with_a_good_certificate() {
 
 #[test]
 fn a_collection_needs_no_key() {
-    let store = roadstead_tests::Store::new();
+    let store = Store::of(Kind::Filesystem);
     let registry = setup().store(&store).start();
     let image = pushed(&registry);
     drop(registry);
@@ -393,7 +394,7 @@ fn cloudfront_over_a_directory_changes_nothing_and_says_so() {
 #[test]
 fn a_client_is_sent_to_another_host() {
     let skopeo = require!("skopeo");
-    let store = roadstead_tests::Store::new();
+    let store = Store::of(Kind::Filesystem);
     let edge = Edge::start(Origin::Directory(store.root()), None);
     let base = format!("{}/", edge.url());
     let middleware = json!({ "storage": [{ "name": "redirect", "options": { "baseurl": base } }] });
@@ -445,14 +446,18 @@ fn middleware_is_applied_in_its_order() {
             "http://one.example/a/b/docker/registry/",
         ),
     ] {
-        let registry = Registry::with(json!({ "middleware": { "storage": entries } }));
+        let registry = setup()
+            .config(json!({ "middleware": { "storage": entries } }))
+            .start();
         let digest = registry.push_blob("app", b"content");
         let location = sent(&registry, &digest);
         assert!(location.starts_with(start), "{location} {entries}");
     }
     // Nothing to rewrite, nothing left on.
     for entries in [json!([other]), json!([switched_off]), json!([])] {
-        let registry = Registry::with(json!({ "middleware": { "storage": entries } }));
+        let registry = setup()
+            .config(json!({ "middleware": { "storage": entries } }))
+            .start();
         let digest = registry.push_blob("app", b"content");
         assert_eq!(
             blob(&registry, "GET", &digest).send().expect(200).text(),

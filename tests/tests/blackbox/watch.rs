@@ -26,8 +26,13 @@ fn skopeo_pushes_and_pulls_through_cargo_lambda() {
     BufReader::new(output).read_line(&mut said).unwrap();
     let port = match said.trim().split_once(' ') {
         Some(("READY", port)) => port.to_owned(),
-        Some(("SKIP", reason)) => skip!("{reason}"),
-        _ => panic!("it says {said:?}"),
+        answer => {
+            watch.wait().unwrap();
+            match answer {
+                Some(("SKIP", reason)) => skip!("{reason}"),
+                _ => panic!("it says {said:?}"),
+            }
+        }
     };
     let image = Image::large(11, 5_000_000);
     push_and_pull(&skopeo, &format!("127.0.0.1:{port}"), &image);

@@ -225,17 +225,21 @@ fn the_configurations_that_are_shipped_are_without_a_fault() {
         ("REGISTRY_METADATA_DYNAMODB_REGION", "eu-central-1"),
         ("REGISTRY_HTTP_SECRET", "secret"),
     ];
+    let of_functions =
+        |path: &str| !path.ends_with("container.yml") && !path.ends_with("systemd.yml");
     for path in [
         "infra/package/roadstead.yml",
         "infra/examples/serverless.yml",
+        "infra/examples/container.yml",
+        "infra/examples/systemd.yml",
     ] {
         let mut check = std::process::Command::new(binary());
         check
             .args(["config", "check"])
             .arg(root().join(path))
-            .envs(variables);
+            .envs(variables.into_iter().filter(|_| of_functions(path)));
         let said = tool::finish(check).success();
-        assert!(!said.contains("warning"), "{path}: {said}");
+        assert!(said.contains("0 errors and 0 warnings"), "{path}: {said}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The deployment: what template.yaml and infra/ say, and what becomes of it.
 
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
 mod defaults;
 mod permissions;
 mod routes;

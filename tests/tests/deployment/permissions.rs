@@ -66,7 +66,7 @@ fn needed(group: &str) -> Grants {
                 &["ListBucket", "ListBucketMultipartUploads"],
             ),
         ],
-        // Writes no content.
+        // Writes no content that clients see.
         "Maintenance" => &[
             ("table", "dynamodb", WRITE),
             (
@@ -78,6 +78,12 @@ fn needed(group: &str) -> Grants {
                     "GetObject",
                     "ListMultipartUploadParts",
                 ],
+            ),
+            // How far a collection is that ran out of time.
+            (
+                "roadstead/garbage-collection.json",
+                "s3",
+                &["DeleteObject", "GetObject", "PutObject"],
             ),
             ("manifests/*", "s3", &["DeleteObject", "GetObject"]),
             (

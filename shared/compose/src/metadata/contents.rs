@@ -5,10 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_metadata_dynamodb::{Contents, ContentsError};
+use roadstead_oci::MAX_MANIFEST_SIZE;
 use roadstead_storage::{Driver, DriverExt, Key};
-
-/// No manifest is larger.
-const LARGEST: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Stored(pub(super) Arc<dyn Driver>);
@@ -16,7 +14,7 @@ pub(super) struct Stored(pub(super) Arc<dyn Driver>);
 #[async_trait]
 impl Contents for Stored {
     async fn read(&self, key: &str) -> Result<Option<Bytes>, ContentsError> {
-        Ok(self.0.try_get(&Key::new(key)?, LARGEST).await?)
+        Ok(self.0.try_get(&Key::new(key)?, MAX_MANIFEST_SIZE).await?)
     }
 
     async fn write(&self, key: &str, content: Bytes) -> Result<(), ContentsError> {

@@ -4,6 +4,7 @@
 
 mod catalog;
 mod damage;
+mod deleted;
 mod golden;
 mod kit;
 mod referrers;

@@ -24,6 +24,20 @@ pub(crate) enum Fate {
 
 type Rule = Box<dyn FnMut(&str) -> Fate + Send>;
 
+/// A request without its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// S3's name for it.
+    pub(crate) name: String,
+    text: String,
+}
+
+impl Head {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        header(&self.text, name)
+    }
+}
+
 /// Listens until the runtime of the test ends.
 pub(crate) struct Proxy {
     pub(crate) url: String,
@@ -32,6 +46,7 @@ pub(crate) struct Proxy {
 
 struct State {
     requests: Vec<String>,
+    heads: Vec<Head>,
     rule: Rule,
 }
 
@@ -43,6 +58,7 @@ impl Proxy {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             requests: Vec::new(),
+            heads: Vec::new(),
             rule: Box::new(|_| Fate::Pass),
         }));
         let shared = Arc::clone(&state);
@@ -82,6 +98,11 @@ impl Proxy {
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().requests)
     }
+
+    /// All requests there ever were, with their headers.
+    pub(crate) fn heads(&self) -> Vec<Head> {
+        self.state.lock().unwrap().heads.clone()
+    }
 }
 
 async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> std::io::Result<()> {
@@ -100,6 +121,10 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> s
     let fate = {
         let mut state = state.lock().unwrap();
         state.requests.push(name.clone());
+        state.heads.push(Head {
+            name: name.clone(),
+            text: head.clone(),
+        });
         (state.rule)(&name)
     };
     if let Fate::Fail(status, code) = fate {

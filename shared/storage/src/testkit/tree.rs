@@ -34,6 +34,36 @@ pub async fn a_rename_needs_content(store: &dyn Store) -> Outcome {
     Ok(())
 }
 
+/// Only what was seen goes, with nothing below or beside it.
+pub async fn content_that_was_written_again_is_not_deleted(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let path = key("a/b/data");
+    put(&*driver, "a/c", "beside").await?;
+    put(&*driver, "a/b/data", "content").await?;
+    let stat = async || driver.try_stat(&path).await;
+    let Some(seen) = stat().await? else {
+        panic!("it was written");
+    };
+    // The clock of a store may tick slowly.
+    while stat().await? == Some(seen) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        put(&*driver, "a/b/data", "content").await?;
+    }
+    assert!(!driver.delete_if(&path, &seen).await?);
+    assert_eq!(get(&*driver, "a/b/data").await?, "content");
+    let Some(seen) = stat().await? else {
+        panic!("it is still there");
+    };
+    assert!(store.driver().delete_if(&path, &seen).await?);
+    assert_eq!(stat().await?, None);
+    assert!(!driver.delete_if(&path, &seen).await?);
+    assert!(!driver.delete_if(&key("a"), &seen).await?);
+    assert_eq!(get(&*driver, "a/c").await?, "beside");
+    put(&*driver, "a/b/data", "content").await?;
+    assert_eq!(get(&*driver, "a/b/data").await?, "content");
+    Ok(())
+}
+
 const SIBLINGS: [&str; 6] = ["a-b/c", "a.b", "a0", "aa", "ab/c", "b/a/c"];
 
 /// All below a prefix goes, and nothing that is merely called alike.
