@@ -23,7 +23,7 @@ use roadstead_metadata::UploadSession;
 use roadstead_oci::{Digest, RepositoryName, Tag};
 use roadstead_storage::{Error, Key};
 
-const ROOT: &str = "docker/registry/v2";
+pub(crate) const ROOT: &str = "docker/registry/v2";
 
 type Result = std::result::Result<Key, Error>;
 

@@ -42,6 +42,10 @@ impl UploadStore for Layout {
         )
     }
 
+    fn upload_root(&self) -> Option<&'static str> {
+        Some(paths::ROOT)
+    }
+
     async fn save_hash_state(
         &self,
         session: &UploadSession,

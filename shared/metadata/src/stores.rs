@@ -172,6 +172,13 @@ pub trait UploadStore: Send + Sync {
     /// The storage key at which the upload's bytes grow.
     fn upload_location(&self, session: &UploadSession) -> String;
 
+    /// The storage key below which nothing lies but what this back end has put there, and where
+    /// the storage driver may abandon what is left of uploads; `None` when the back end sees to
+    /// that itself.
+    fn upload_root(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Remembers a digest computed so far; only for bytes that are durable.
     async fn save_hash_state(
         &self,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use roadstead_metadata::{Page, Repositories};
+use roadstead_storage::Key;
 
 use crate::Error;
 use crate::registry::Registry;
@@ -18,7 +19,8 @@ pub struct Purged {
 
 impl Registry {
     /// Deletes the uploads that were begun, or where that is not known were last written, more
-    /// than `age` ago; also what is left of uploads that were ended half.
+    /// than `age` ago; also what is left of uploads that were ended half, and of what the store
+    /// alone knows, which a dry run does not look for.
     ///
     /// # Errors
     ///
@@ -51,6 +53,30 @@ impl Registry {
                 }
             }
         }
+        if !dry_run {
+            purged.errors += self.abandon_uploads(oldest).await;
+        }
         Ok(purged)
+    }
+
+    /// What crashes have left of uploads and copies where no repository shows it; how often that
+    /// failed.
+    async fn abandon_uploads(&self, since: SystemTime) -> usize {
+        let parts = self.parts();
+        let Some(root) = parts.metadata.upload_root() else {
+            return 0;
+        };
+        let abandoned = async { parts.driver.abandon(&Key::new(root)?, since).await };
+        match abandoned.await {
+            Ok(0) => 0,
+            Ok(count) => {
+                tracing::info!(count, "gave up what was left of uploads in the store");
+                0
+            }
+            Err(error) => {
+                tracing::error!(%error, "what is left of uploads in the store cannot be given up");
+                1
+            }
+        }
     }
 }

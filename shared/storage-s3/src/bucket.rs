@@ -62,6 +62,14 @@ pub(crate) struct Part {
     pub(crate) size: u64,
 }
 
+/// A multipart upload under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    pub(crate) object: String,
+    pub(crate) id: String,
+    pub(crate) initiated: Option<SystemTime>,
+}
+
 /// What an object is made with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metadata(pub(crate) HashMap<String, String>);
@@ -367,9 +375,8 @@ impl Bucket {
         Ok(found)
     }
 
-    /// The multipart uploads under way whose object's name begins with `prefix`: the names and
-    /// the uploads' ids.
-    pub(crate) async fn multiparts(&self, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
+    /// The multipart uploads under way whose object's name begins with `prefix`.
+    pub(crate) async fn multiparts(&self, prefix: &str) -> Result<Vec<Begun>, Failure> {
         let mut found = Vec::new();
         let (mut key, mut id) = (None, None);
         loop {
@@ -387,7 +394,12 @@ impl Bucket {
             let before = found.len();
             for upload in answer.uploads() {
                 if let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) {
-                    found.push((key.to_owned(), id.to_owned()));
+                    let initiated = upload.initiated().copied();
+                    found.push(Begun {
+                        object: key.to_owned(),
+                        id: id.to_owned(),
+                        initiated: initiated.and_then(|time| SystemTime::try_from(time).ok()),
+                    });
                 }
             }
             if !answer.is_truncated().unwrap_or_default() || found.len() == before {

@@ -1,5 +1,7 @@
 //! `delete`: content, all below it, and the uploads that were under way there.
 
+use std::time::SystemTime;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use roadstead_storage::{Error, Key};
 
@@ -77,13 +79,29 @@ async fn delete_all(bucket: &Bucket, objects: &[String]) -> Result<(), Failure> 
 async fn abort_uploads(bucket: &Bucket, key: &Key) -> Result<bool, Failure> {
     let (object, below) = (bucket.object(key), bucket.below(key));
     let mut any = false;
-    for (name, upload) in bucket.multiparts(&object).await? {
-        if name == object || name.starts_with(&below) {
-            bucket.abort(&name, &upload).await?;
+    for upload in bucket.multiparts(&object).await? {
+        if upload.object == object || upload.object.starts_with(&below) {
+            bucket.abort(&upload.object, &upload.id).await?;
             any = true;
         }
     }
     Ok(any)
+}
+
+/// Aborts what multipart uploads below `key` were begun before `since`; how many.
+pub(crate) async fn abandon(
+    bucket: &Bucket,
+    key: &Key,
+    since: SystemTime,
+) -> Result<usize, Failure> {
+    let mut count = 0;
+    for upload in bucket.multiparts(&bucket.below(key)).await? {
+        if upload.initiated.is_some_and(|begun| begun < since) {
+            bucket.abort(&upload.object, &upload.id).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 /// Where Distribution's tree has links and blobs there is never an upload: a request less.

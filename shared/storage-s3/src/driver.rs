@@ -1,6 +1,7 @@
 //! The contract's operations, each handed to the module that has it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use roadstead_storage::{
@@ -11,7 +12,7 @@ use roadstead_storage::{
 use crate::bucket::{Bucket, Condition, Metadata};
 use crate::claims::Claims;
 use crate::config::ConfigError;
-use crate::error::Kind;
+use crate::error::{Failure, Kind};
 use crate::signer::{Redirect, Signer};
 use crate::upload::S3Upload;
 use crate::{Config, delete, listing, read, rename};
@@ -105,6 +106,11 @@ impl Driver for S3Driver {
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
         listing::list(&self.bucket, prefix, options).await
+    }
+
+    async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {
+        let abandoned = delete::abandon(&self.bucket, prefix, since).await;
+        abandoned.map_err(Failure::outage)
     }
 
     fn signer(&self) -> Option<&dyn UrlSigner> {

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -261,6 +261,29 @@ async fn purging_aborts_what_nobody_finishes() {
     s3.other().delete(&key("u/1")).await.unwrap();
     assert_eq!(s3.folder.multiparts().await, [""; 0]);
     assert_eq!(s3.folder.objects().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_no_key_shows_is_given_up_when_it_is_old_enough() {
+    let s3 = harmed!();
+    let client = s3.folder.client();
+    for object in ["docker/registry/v2/blobs/data", "docker/other/data"] {
+        let create = client.create_multipart_upload().bucket(BUCKET);
+        let create = create.key(format!("{}/{object}", s3.folder.name));
+        create.send().await.unwrap();
+    }
+    let root = key("docker/registry/v2");
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    assert_eq!(s3.driver.abandon(&root, now - hour).await.unwrap(), 0);
+    assert_eq!(s3.folder.multiparts().await.len(), 2);
+    s3.proxy.rule(|_| slow_down());
+    assert!(is_outage(s3.driver.abandon(&root, now + hour).await));
+    s3.proxy.rule(|_| Fate::Pass);
+    assert_eq!(s3.driver.abandon(&root, now + hour).await.unwrap(), 1);
+    let left = s3.folder.multiparts().await;
+    assert_eq!(left, [format!("{}/docker/other/data", s3.folder.name)]);
+    s3.driver.delete(&key("docker/other")).await.unwrap();
 }
 
 #[tokio::test]

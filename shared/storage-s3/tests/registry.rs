@@ -8,17 +8,18 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use roadstead_metadata::Page;
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digest, Digester, Reference, RepositoryName};
-use roadstead_registry::{NewManifest, Policy, Pull, Registry};
+use roadstead_registry::{NewManifest, Policy, Pull, Purged, Registry};
 use roadstead_storage::{ByteRange, Driver, Key, Write, WriteMode};
 use roadstead_storage_s3::{Config, S3Driver};
-use support::Folder;
 use support::proxy::Proxy;
+use support::{BUCKET, Folder};
 use uuid::Uuid;
 
 struct Counted {
@@ -160,4 +161,38 @@ async fn requests_of_a_registry() {
     report("tags", s3.requests(), 1);
     registry.catalog(page).await.unwrap();
     report("catalog", s3.requests(), 6);
+}
+
+#[tokio::test]
+async fn purging_aborts_what_a_crash_has_left_where_no_upload_shows_it() {
+    let Some(folder) = Folder::new().await else {
+        return;
+    };
+    let driver: Arc<dyn Driver> = Arc::new(folder.driver());
+    let layout = Layout::new(Arc::clone(&driver), Options::default());
+    let registry = Registry::new(Arc::new(layout), driver, Policy::default());
+    let of_others = format!("{}/backups/data", folder.name);
+    for object in [
+        format!(
+            "{}/docker/registry/v2/blobs/sha256/ab/abcd/data",
+            folder.name
+        ),
+        of_others.clone(),
+    ] {
+        let client = folder.client();
+        let create = client.create_multipart_upload().bucket(BUCKET);
+        create.key(object).send().await.unwrap();
+    }
+    let day = Duration::from_secs(24 * 3600);
+    for (age, dry_run, left) in [
+        (day, false, 2),
+        (Duration::ZERO, true, 2),
+        (Duration::ZERO, false, 1),
+    ] {
+        let purged = registry.purge_uploads(age, dry_run).await.unwrap();
+        assert_eq!(purged, Purged::default());
+        assert_eq!(folder.multiparts().await.len(), left);
+    }
+    assert_eq!(folder.multiparts().await, [of_others]);
+    folder.driver().delete(&Key::root()).await.unwrap();
 }

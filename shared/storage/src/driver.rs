@@ -90,6 +90,17 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         }
     }
 
+    /// Gives up what was begun below `prefix` before `since`, is no content yet and has no key of
+    /// its own: parts of multipart uploads in an object store. How many there were; none in a
+    /// back end that keeps everything under keys.
+    ///
+    /// Whoever still goes on with one of them loses it, so `since` has to be before anything that
+    /// may be under way.
+    async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {
+        let _nothing = (prefix, since);
+        Ok(0)
+    }
+
     /// The driver's ability to let a client fetch content by itself, if it has it.
     fn signer(&self) -> Option<&dyn UrlSigner> {
         None
