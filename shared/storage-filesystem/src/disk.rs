@@ -142,13 +142,12 @@ impl Threads {
         W: FnOnce(&Arc<Disk>) -> Result<T, Error> + Send + 'static,
     {
         let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
-        let permit = Arc::clone(&self.disk.permits).try_acquire_owned();
-        match (flavor, permit) {
-            (Ok(RuntimeFlavor::MultiThread), Ok(_permit)) => {
-                tokio::task::block_in_place(|| work(&self.disk))
-            }
-            _ => self.run(work).await,
+        if let Ok(RuntimeFlavor::MultiThread) = flavor
+            && let Ok(_permit) = self.disk.permits.try_acquire()
+        {
+            return tokio::task::block_in_place(|| work(&self.disk));
         }
+        self.run(work).await
     }
 
     /// Runs `work` where it may block. Dropping the future does not stop work that has begun; it
