@@ -9,6 +9,7 @@ mod connection;
 mod sendfile;
 mod socket;
 mod stall;
+mod streams;
 #[cfg(test)]
 mod tests;
 

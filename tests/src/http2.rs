@@ -12,18 +12,51 @@ pub fn preface() -> Vec<u8> {
     bytes
 }
 
+/// The same from a client that takes no byte of any answer before it says so.
+#[must_use]
+pub fn preface_with_shut_windows() -> Vec<u8> {
+    const INITIAL_WINDOW_SIZE: u8 = 4;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[0, INITIAL_WINDOW_SIZE, 0, 0, 0, 0]));
+    bytes
+}
+
 /// A HEADERS frame that is a whole GET request.
 #[must_use]
 pub fn get(stream: u32, path: &str) -> Vec<u8> {
     const END_STREAM_AND_HEADERS: u8 = 0x5;
-    frame(1, END_STREAM_AND_HEADERS, stream, &header_block(path))
+    frame(
+        1,
+        END_STREAM_AND_HEADERS,
+        stream,
+        &header_block("GET", path),
+    )
 }
 
 /// A HEADERS frame that begins a request whose headers go on in CONTINUATION frames.
 #[must_use]
 pub fn get_unfinished(stream: u32, path: &str) -> Vec<u8> {
     const END_STREAM: u8 = 0x1;
-    frame(1, END_STREAM, stream, &header_block(path))
+    frame(1, END_STREAM, stream, &header_block("GET", path))
+}
+
+/// A HEADERS frame that begins a request whose body follows in DATA frames.
+#[must_use]
+pub fn begin(stream: u32, method: &str, path: &str) -> Vec<u8> {
+    const END_HEADERS: u8 = 0x4;
+    frame(1, END_HEADERS, stream, &header_block(method, path))
+}
+
+/// A DATA frame that does not end the body.
+#[must_use]
+pub fn data(stream: u32, bytes: &[u8]) -> Vec<u8> {
+    frame(0, 0, stream, bytes)
+}
+
+/// A WINDOW_UPDATE frame.
+#[must_use]
+pub fn opens_window(stream: u32, bytes: u32) -> Vec<u8> {
+    frame(8, 0, stream, &bytes.to_be_bytes())
 }
 
 /// A CONTINUATION frame that does not end the headers.
@@ -73,14 +106,29 @@ pub fn receive(connection: &mut Connection) -> io::Result<Frame> {
     })
 }
 
-fn header_block(path: &str) -> Vec<u8> {
-    // Static table: 2 is `:method GET`, 6 is `:scheme http`; 4 names `:path` and 1 names `:authority`.
-    let mut block = vec![0x82, 0x86];
-    for (name, value) in [(4, path), (1, "localhost")] {
-        block.extend([name, u8::try_from(value.len()).expect("a short value")]);
+fn header_block(method: &str, path: &str) -> Vec<u8> {
+    // Static table: 6 is `:scheme http`; 2 names `:method`, 4 `:path` and 1 `:authority`.
+    let mut block = vec![0x86];
+    for (name, value) in [(2, method), (4, path), (1, "localhost")] {
+        block.push(name);
+        block.extend(length(value.len()));
         block.extend(value.as_bytes());
     }
     block
+}
+
+/// An integer with a prefix of 7 bits (RFC 7541, section 5.1).
+fn length(length: usize) -> Vec<u8> {
+    let Some(mut rest) = length.checked_sub(127) else {
+        return vec![u8::try_from(length).expect("less than a prefix")];
+    };
+    let mut bytes = vec![127];
+    while rest >= 128 {
+        bytes.push(u8::try_from(rest % 128).expect("7 bits") | 0x80);
+        rest /= 128;
+    }
+    bytes.push(u8::try_from(rest).expect("7 bits"));
+    bytes
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

@@ -16,7 +16,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use roadstead_api::body::FileSender;
 use roadstead_api::{Connection, Peer};
@@ -29,6 +29,7 @@ use super::activity::{Activity, InProgress};
 use super::sendfile::Files;
 use super::socket::{Plain, Socket};
 use super::stall::Awaited;
+use super::streams::{self, Streams};
 use super::{Options, Phase};
 
 /// What one stream of an upload may have under way: at 20 ms to the client, 50 MiB a second.
@@ -80,7 +81,7 @@ pub(super) struct Server<S> {
     service: S,
     options: Options,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
 }
 
 impl<S, B> Server<S>
@@ -211,8 +212,9 @@ fn http1_builder(options: &Options) -> http1::Builder {
     builder
 }
 
-fn http2_builder(options: &Options) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(options: &Options) -> http2::Builder<Streams> {
+    let streams = Streams::new(or_forever(options.stall_timeout));
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -305,7 +307,12 @@ impl<B: http_body::Body + Unpin> http_body::Body for Tracked<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        streams::asks_for_frame();
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            streams::got_frame();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

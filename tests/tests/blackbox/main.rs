@@ -30,6 +30,7 @@ mod push;
 mod reads;
 mod redirects;
 mod shared_store;
+mod stalls;
 mod tls;
 mod tokens;
 mod upload_server;
