@@ -5,9 +5,14 @@
 
 pub mod access_log;
 pub mod command;
+pub mod debug;
 mod duration;
+pub mod file_limit;
+pub mod front;
+pub mod health;
 pub mod listen;
 pub mod logs;
+pub mod metrics;
 pub mod observe;
 pub mod purge;
 mod redact;

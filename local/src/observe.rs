@@ -22,6 +22,25 @@ pub trait Observer: Clone + Send + Sync + 'static {
     fn request<B>(&self, request: &mut Request<B>) -> Option<Self::Observation>;
 }
 
+/// Nobody watches.
+impl<O: Observer> Observer for Option<O> {
+    type Observation = O::Observation;
+
+    fn request<B>(&self, request: &mut Request<B>) -> Option<O::Observation> {
+        self.as_ref()?.request(request)
+    }
+}
+
+/// Two watch the same request, in the span of the first.
+impl<O: Observer, P: Observer> Observer for (O, P) {
+    type Observation = (Option<O::Observation>, Option<P::Observation>);
+
+    fn request<B>(&self, request: &mut Request<B>) -> Option<Self::Observation> {
+        let both = (self.0.request(request), self.1.request(request));
+        (both.0.is_some() || both.1.is_some()).then_some(both)
+    }
+}
+
 /// One watched request.
 pub trait Observation: Send + Unpin + 'static {
     /// The span in which the request is served.
@@ -31,6 +50,21 @@ pub trait Observation: Send + Unpin + 'static {
 
     /// Called once, when nothing more will be sent.
     fn end(&mut self, answer: &Answer, outcome: Outcome<'_>);
+}
+
+impl<O: Observation, P: Observation> Observation for (Option<O>, Option<P>) {
+    fn span(&self) -> Span {
+        self.0.as_ref().map_or_else(Span::none, O::span)
+    }
+
+    fn end(&mut self, answer: &Answer, outcome: Outcome<'_>) {
+        if let Some(first) = &mut self.0 {
+            first.end(answer, outcome);
+        }
+        if let Some(second) = &mut self.1 {
+            second.end(answer, outcome);
+        }
+    }
 }
 
 /// What was sent.
@@ -47,6 +81,7 @@ pub struct Answer {
 }
 
 /// How it ended.
+#[derive(Clone, Copy)]
 pub enum Outcome<'a> {
     /// All was sent.
     Complete,

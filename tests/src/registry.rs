@@ -438,6 +438,33 @@ impl Registry {
         kilobytes * 1024
     }
 
+    /// How many TCP ports it listens on.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        const LISTENING: &str = "0A";
+        let process = format!("/proc/{}", self.process.child.id());
+        let files = std::fs::read_dir(format!("{process}/fd")).expect("its open files");
+        let files: Vec<_> = files
+            .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+            .collect();
+        let is_its_own = |inode: &str| {
+            let socket = PathBuf::from(format!("socket:[{inode}]"));
+            files.contains(&socket)
+        };
+        ["tcp", "tcp6"]
+            .iter()
+            .filter_map(|table| std::fs::read_to_string(format!("{process}/net/{table}")).ok())
+            .flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|line| {
+                let fields: Vec<_> = line.split_ascii_whitespace().collect();
+                fields.get(3) == Some(&LISTENING) && fields.get(9).is_some_and(|it| is_its_own(it))
+            })
+            .count()
+    }
+
     /// Whether the process is still there.
     #[must_use]
     pub fn is_running(&mut self) -> bool {

@@ -32,6 +32,7 @@ pub(crate) async fn fetch(State(api): State<Api>, request: Request) -> Result<Re
     let (mut parts, _) = request.into_parts();
     let Ok(query) = Query::from_request_parts(&mut parts, &api).await;
     let confidential = Client::of(&parts.extensions).is_confidential();
+    let entered = api.limits.enter(&parts)?;
     let value = parts.headers.get(AUTHORIZATION);
     let value = value.map(|value| value.to_str().unwrap_or_default());
     let login = match Authorization::parse(value) {
@@ -41,6 +42,7 @@ pub(crate) async fn fetch(State(api): State<Api>, request: Request) -> Result<Re
         }
         _ => return Err(unauthorized(issuer, confidential)),
     };
+    let _admitted = entered.belongs_to(user(login.as_ref()))?;
     let scopes = Scope::parse_all(query.all("scope"));
     let lasting = query.get("offline_token") == Some("true");
     answer(issuer, login, &scopes, lasting).await
@@ -52,6 +54,7 @@ pub(crate) async fn exchange(State(api): State<Api>, request: Request) -> Result
     let issuer = issuer(&api)?;
     let (parts, body) = request.into_parts();
     let confidential = Client::of(&parts.extensions).is_confidential();
+    let entered = api.limits.enter(&parts)?;
     let Some(form) = form(body).await else {
         return Ok(bad("invalid_request"));
     };
@@ -73,6 +76,7 @@ pub(crate) async fn exchange(State(api): State<Api>, request: Request) -> Result
         (Some("password") | None, _, _) => return Ok(bad("invalid_request")),
         _ => return Ok(bad("unsupported_grant_type")),
     };
+    let _admitted = entered.belongs_to(user(Some(&login)))?;
     let scopes = form.iter().filter(|(name, _)| name == "scope");
     let scopes = Scope::parse_all(scopes.map(|(_, value)| value.as_str()));
     let lasting = get("access_type") == Some("offline");
@@ -81,6 +85,10 @@ pub(crate) async fn exchange(State(api): State<Api>, request: Request) -> Result
 
 fn issuer(api: &Api) -> Result<&Issuer, Error> {
     api.issuer.as_deref().ok_or_else(Error::no_route)
+}
+
+fn user(login: Option<&Login>) -> Option<&str> {
+    login.and_then(|login| login.grant.user())
 }
 
 /// Who it is, if this is their password.
@@ -113,7 +121,7 @@ async fn answer(
     scopes: &[Scope],
     lasting: bool,
 ) -> Result<Response, Error> {
-    let user = login.as_ref().and_then(|login| login.grant.user());
+    let user = user(login.as_ref());
     if let Some(user) = user {
         tracing::Span::current().record("auth.user.name", user);
     }

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
-use http::Uri;
+use http::{Method, Uri};
 use roadstead_api::extract::{Query, UploadId};
 use roadstead_api::{Api, Error, RegistryOrigin, UploadState, UploadToken, open_to_all};
 use roadstead_oci::ErrorCode;
@@ -30,17 +30,28 @@ async fn forward(
     State(api): State<Api>,
     UploadId(id): UploadId,
     query: Query,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Error> {
+    let (mut parts, body) = request.into_parts();
+    let entered = api.limits.enter(&parts)?;
     let secret = &api.options.secret;
     let now = OffsetDateTime::now_utc();
     let token = UploadToken::verify(query.get("token"), secret, &id, now)?;
+    let admitted = entered.belongs_to(None)?;
+    let _upload = match [Method::PATCH, Method::PUT].contains(&parts.method) {
+        true => admitted.upload()?,
+        false => None,
+    };
     let state = UploadState::new(&token.repository, &id, token.offset, token.started_at);
-    let uri = below_v2(&token, &state.sign(secret), request.uri().query());
-    *request.uri_mut() = uri.ok_or_else(|| Error::new(ErrorCode::Unknown, "no URL"))?;
-    let extensions = request.extensions_mut();
-    extensions.insert(RegistryOrigin(token.registry));
-    match crate::routes().with_state(api).oneshot(request).await {
+    let uri = below_v2(&token, &state.sign(secret), parts.uri.query());
+    parts.uri = uri.ok_or_else(|| Error::new(ErrorCode::Unknown, "no URL"))?;
+    parts.extensions.insert(RegistryOrigin(token.registry));
+    let request = Request::from_parts(parts, body);
+    match crate::routes()
+        .with_state(api.clone())
+        .oneshot(request)
+        .await
+    {
         Ok(response) => Ok(response),
         Err(never) => match never {},
     }

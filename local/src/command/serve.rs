@@ -9,16 +9,18 @@ use roadstead_compose as compose;
 use roadstead_configuration::http::{Http, MinimumTls, Net};
 use roadstead_configuration::log::{Formatter, Level};
 use roadstead_configuration::{Configuration, Loaded};
-use tower::Layer;
-use tower::util::MapRequestLayer;
 
 use super::{ConfigurationPath, Failure, ended};
 use crate::access_log::AccessLog;
+use crate::front::front;
+use crate::health::Health;
 use crate::listen::Listener;
+use crate::metrics::Metrics;
+use crate::request_log::RequestLog;
 use crate::serve::Handshake;
 use crate::shutdown::Signal;
 use crate::tls::Tls;
-use crate::{logs, purge, request_log, router, runtime, serve, shutdown, tls};
+use crate::{debug, file_limit, logs, purge, router, runtime, serve, shutdown, tls};
 
 pub(super) fn run(configuration: &ConfigurationPath) -> ExitCode {
     ended(start(configuration, Routes::All))
@@ -96,16 +98,27 @@ fn announce(loaded: &Loaded) {
 }
 
 async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
+    file_limit::raise();
     let http = &configuration.http;
-    let registry = compose::registry(configuration)?;
+    let metrics = debug::metrics(http)?;
+    let driver = compose::driver(configuration)?;
+    let driver = match &metrics {
+        Some(metrics) => metrics.measured(driver),
+        None => driver,
+    };
+    let health = Health::default();
+    let registry = compose::registry_over(configuration, Arc::clone(&driver))?;
     let api = compose::api(configuration, registry.clone())?;
+    let api = api.with_limits(compose::limits(http));
     let headers = compose::headers(http)?;
+    let prefix = &http.prefix;
     let purges = &configuration.storage.maintenance.uploadpurging;
-    let (routes, purging) = match routes {
-        Routes::All => (router::router(&api, &http.prefix, headers), Some(registry)),
-        Routes::Uploads => (router::uploads(&api, &http.prefix, headers), Some(registry)),
+    let purged = (routes != Routes::Tokens).then_some(registry);
+    let routes = match routes {
+        Routes::All => router::router(&api, prefix, headers, &health),
+        Routes::Uploads => router::uploads(&api, prefix, headers, &health),
         Routes::Tokens if api.issuer.is_none() => bail!("tokenserver.enabled is not set"),
-        Routes::Tokens => (router::tokens(&api, &http.prefix, headers), None),
+        Routes::Tokens => router::tokens(&api, prefix, headers, &health),
     };
     let routes = roadstead_api::with_cors(routes, compose::cors(http)?);
     let network = match http.net {
@@ -115,13 +128,16 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     let shutdown = shutdown::requested()?;
     // Before TLS: an ACME server may ask as soon as that begins.
     let listener = Listener::open(network, &http.addr).await?;
+    // Both end with this function.
+    let _debug = debug::start(http, &health, metrics.as_ref()).await?;
+    let _checks = health.watch(&configuration.health, &driver)?;
     let tls = tls(http).await?;
     match tls {
         Some(_) => tracing::info!("listening on {listener}, tls"),
         None => tracing::info!("listening on {listener}"),
     }
-    let purging = purging.map(|registry| purge::spawn(registry, purges));
-    let signal = serve_until(listener, tls, routes, configuration, shutdown).await?;
+    let purging = purged.map(|registry| purge::spawn(registry, purges));
+    let signal = serve_until(listener, tls, routes, metrics, configuration, shutdown).await?;
     if let Some(purging) = purging {
         purging.abort();
     }
@@ -147,6 +163,7 @@ async fn serve_until(
     listener: Listener,
     tls: Option<Tls>,
     routes: Router,
+    metrics: Option<Metrics>,
     configuration: &Configuration,
     shutdown: impl Future<Output = Signal>,
 ) -> anyhow::Result<ExitCode> {
@@ -163,17 +180,17 @@ async fn serve_until(
     let is_drained = options.drain_timeout.is_some();
     let mut received = None;
     let noted = async { received = Some(shutdown.await) };
-    let service = request_log::layer().layer(routes);
-    let proxies = compose::trusted_proxies(http)?;
-    let service = MapRequestLayer::new(move |request| proxies.mark(request)).layer(service);
-    let ended = if configuration.log.accesslog.disabled {
-        serve::serve(listener, service, options, noted).await
-    } else {
-        let access_log = AccessLog::stdout()?;
-        let ended = serve::serve(listener, access_log.layer().layer(service), options, noted).await;
-        access_log.flush();
-        ended
+    let access_log = match configuration.log.accesslog.disabled {
+        true => None,
+        false => Some(AccessLog::stdout()?),
     };
+    let logs = (Some(RequestLog), access_log.clone());
+    let metrics = metrics.map(|metrics| metrics.http());
+    let service = front(routes, (logs, metrics), compose::trusted_proxies(http)?);
+    let ended = serve::serve(listener, service, options, noted).await;
+    if let Some(access_log) = access_log {
+        access_log.flush();
+    }
     Ok(match (is_drained, received) {
         (true, _) if ended.cut == 0 => ExitCode::SUCCESS,
         (true, _) => {

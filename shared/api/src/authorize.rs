@@ -16,13 +16,15 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Extensions, HeaderMap};
-use roadstead_auth::{Access, Attempt, Grant, Refusal};
+use http::{Extensions, HeaderMap, Method};
+use http_body::Body as _;
+use roadstead_auth::{Access, Attempt, Authorization, Grant, Refusal};
 use roadstead_oci::ErrorCode;
 use serde_json::Value;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::limits::UploadPermit;
 use crate::state::Api;
 use needs::{Needs, needs};
 
@@ -57,28 +59,23 @@ async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Resp
         return next.run(request).await;
     };
     let (mut parts, body) = request.into_parts();
-    let granted = match needs(path.as_str(), &mut parts, &api).await {
-        Ok(Needs::Nothing) => None,
-        Ok(Needs::Permission { wanted, from }) => {
-            match permitted(&api, &parts, wanted, from).await {
-                Ok(grant) => Some(grant),
-                Err(refusal) => return asked(refusal.into_response()),
-            }
+    let passed = match needs(path.as_str(), &mut parts, &api).await {
+        Ok(Needs::Life | Needs::Login) => Ok(Passed::default()),
+        Ok(needs) => {
+            let brings = brings(path.as_str(), &parts.method, !body.is_end_stream());
+            passed(&api, &parts, path.as_str(), needs, brings).await
         }
-        Ok(Needs::Unknown) => {
-            tracing::error!(
-                route = path.as_str(),
-                "nobody said what this route needs: it is refused"
-            );
-            return asked(Error::new(ErrorCode::Denied, Value::Null).into_response());
-        }
+        Err(error) => counted(&api, &parts).and(Err(error)),
+    };
+    let Passed { grant, _upload } = match passed {
+        Ok(passed) => passed,
         Err(error) => return asked(error.into_response()),
     };
-    let user = granted.as_ref().and_then(Grant::user).map(Arc::<str>::from);
+    let user = grant.as_ref().and_then(Grant::user).map(Arc::<str>::from);
     if let Some(user) = &user {
         tracing::Span::current().record("auth.user.name", &**user);
     }
-    if let Some(grant) = granted {
+    if let Some(grant) = grant {
         parts.extensions.insert(Caller(grant));
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
@@ -86,6 +83,91 @@ async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Resp
         response.extensions_mut().insert(User(user));
     }
     asked(response)
+}
+
+/// What a request has got that may be served.
+#[derive(Default)]
+struct Passed {
+    grant: Option<Grant>,
+    /// Kept until the answer: by then its bytes have been taken.
+    _upload: Option<UploadPermit>,
+}
+
+/// Counts a request and asks whether it is permitted.
+async fn passed(
+    api: &Api,
+    parts: &Parts,
+    path: &str,
+    needs: Needs,
+    brings: Brings,
+) -> Result<Passed, Error> {
+    let (wanted, from) = match needs {
+        Needs::Permission { wanted, from } => (wanted, from),
+        Needs::Unknown => {
+            tracing::error!(
+                route = path,
+                "nobody said what this route needs: it is refused"
+            );
+            return Err(Error::new(ErrorCode::Denied, Value::Null));
+        }
+        Needs::Life | Needs::Nothing | Needs::Login => {
+            counted(api, parts)?;
+            return Ok(Passed::default());
+        }
+    };
+    let attempt = attempt(&parts.headers, &parts.extensions);
+    let has_token = matches!(
+        Authorization::parse(attempt.authorization),
+        Authorization::Bearer(_)
+    );
+    let entered = match has_token {
+        true => api.limits.enter_with_token(parts)?,
+        false => api.limits.enter(parts)?,
+    };
+    let grant = match permitted(api, parts, attempt, wanted, from).await {
+        Ok(grant) => grant,
+        Err(refusal) => {
+            let _admitted = entered.belongs_to(None)?;
+            return Err(refusal);
+        }
+    };
+    let admitted = entered.belongs_to(grant.user())?;
+    let upload = match brings {
+        Brings::Blob => admitted.upload()?,
+        Brings::BlobLater => {
+            admitted.upload_later()?;
+            None
+        }
+        Brings::Nothing => None,
+    };
+    Ok(Passed {
+        grant: Some(grant),
+        _upload: upload,
+    })
+}
+
+/// Counts a request for which nobody is asked who makes it.
+fn counted(api: &Api, parts: &Parts) -> Result<(), Error> {
+    let entered = api.limits.enter(parts)?;
+    entered.belongs_to(None).map(drop)
+}
+
+/// What a request brings along of blobs.
+#[derive(Clone, Copy)]
+enum Brings {
+    Nothing,
+    Blob,
+    /// It begins an upload.
+    BlobLater,
+}
+
+fn brings(path: &str, method: &Method, has_body: bool) -> Brings {
+    let is_upload = path.starts_with("/v2/{name}/blobs/uploads/");
+    match *method {
+        Method::POST if is_upload && !has_body => Brings::BlobLater,
+        Method::POST | Method::PATCH | Method::PUT if is_upload => Brings::Blob,
+        _ => Brings::Nothing,
+    }
 }
 
 fn asked(mut response: Response) -> Response {
@@ -98,10 +180,10 @@ fn asked(mut response: Response) -> Response {
 async fn permitted(
     api: &Api,
     parts: &Parts,
+    attempt: Attempt<'_>,
     mut wanted: Vec<Access>,
     from: Option<Access>,
 ) -> Result<Grant, Error> {
-    let attempt = attempt(&parts.headers, &parts.extensions);
     let mounts = from.is_some();
     wanted.extend(from);
     let refusal = match api.access.authorize(attempt, &wanted).await {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use roadstead_auth::{AccessController, Everybody, Issuer};
 use roadstead_registry::Registry;
 
+use crate::limits::Limits;
 use crate::origin_secret::OriginSecret;
 use crate::upload_origin::UploadOrigin;
 use crate::upload_state::Secret;
@@ -25,6 +26,8 @@ pub struct Api {
     pub access: Arc<dyn AccessController>,
     /// The token server, if there is one here.
     pub issuer: Option<Arc<Issuer>>,
+    /// How much one caller may ask for.
+    pub limits: Limits,
 }
 
 /// How a registry appears over HTTP.
@@ -50,6 +53,7 @@ impl Api {
             origin_secret: None,
             access: Arc::new(Everybody),
             issuer: None,
+            limits: Limits::default(),
         }
     }
 
@@ -83,5 +87,11 @@ impl Api {
     #[must_use]
     pub fn with_issuer(self, issuer: Option<Arc<Issuer>>) -> Self {
         Self { issuer, ..self }
+    }
+
+    /// The same, of which no caller gets more than `limits`.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Context;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use roadstead_api::{
-    Cors, CorsOptions, OriginSecret, Secret, TrustedProxies, UploadOrigin, UrlOptions,
+    Cors, CorsOptions, LimitOptions, Limits, OriginSecret, Rate, Secret, TrustedProxies,
+    UploadOrigin, UrlOptions,
 };
-use roadstead_configuration::http::Http;
+use roadstead_configuration::http::{Http, Per};
 
 /// `http.headers`.
 ///
@@ -45,6 +46,26 @@ pub fn cors(http: &Http) -> anyhow::Result<Option<Cors>> {
         max_age: cors.max_age.map(Duration::from_secs),
     };
     Cors::new(&options).context("http.cors").map(Some)
+}
+
+/// `http.limits`.
+pub fn limits(http: &Http) -> Limits {
+    let requests = http.limits.requests.as_ref();
+    let rate = requests.and_then(|requests| {
+        let count = requests.rate.filter(|rate| *rate > 0)?;
+        Some(Rate {
+            count,
+            period: requests.period,
+            burst: requests.burst.filter(|burst| *burst > 0).unwrap_or(count),
+        })
+    });
+    let uploads = http.limits.uploads.as_ref();
+    let uploads = uploads.and_then(|uploads| uploads.concurrent.filter(|most| *most > 0));
+    Limits::new(LimitOptions {
+        requests: rate,
+        by_address: requests.is_some_and(|requests| requests.per == Per::Address),
+        uploads: uploads.map(crate::size),
+    })
 }
 
 /// `http.trustedproxies`.

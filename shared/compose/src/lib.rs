@@ -16,9 +16,10 @@ use std::sync::Arc;
 use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
+use roadstead_storage::Driver;
 
 pub use crate::access::{api_keys, password_file, rules};
-pub use crate::http::{cors, headers, trusted_proxies};
+pub use crate::http::{cors, headers, limits, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
 pub use crate::metadata::{MetadataStores, metadata_stores};
@@ -29,8 +30,28 @@ pub use crate::metadata::{MetadataStores, metadata_stores};
 ///
 /// A driver or a parameter that cannot be had.
 pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
+    registry_over(configuration, driver(configuration)?)
+}
+
+/// The storage driver that a configuration describes.
+///
+/// # Errors
+///
+/// A driver or a parameter that cannot be had.
+pub fn driver(configuration: &Configuration) -> anyhow::Result<Arc<dyn Driver>> {
+    driver::driver(&configuration.storage.driver)
+}
+
+/// The registry that a configuration describes, over its [`driver`] or what stands in for it.
+///
+/// # Errors
+///
+/// Another back end, or a parameter, that cannot be had.
+pub fn registry_over(
+    configuration: &Configuration,
+    driver: Arc<dyn Driver>,
+) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
-    let driver = driver::driver(&storage.driver)?;
     let metadata = metadata::metadata(configuration, &driver)?;
     let policy = policy::policy(configuration)?;
     let registry = Registry::new(metadata, Arc::clone(&driver), policy)

@@ -10,13 +10,13 @@ section! {
     /// `health`.
     Health {
         /// The store must answer.
-        storagedriver: StorageDriverCheck = nested(StorageDriverCheck::KEYS).later("the health check of the storage driver");
+        storagedriver: StorageDriverCheck = nested(StorageDriverCheck::KEYS);
         /// Files that must not exist.
-        file: Vec<FileCheck> = entries(FileCheck::KEYS).alias(&["FILECHECKERS"]).later("the health check of files");
+        file: Vec<FileCheck> = entries(FileCheck::KEYS).alias(&["FILECHECKERS"]);
         /// URLs that must answer.
-        http: Vec<HttpCheck> = entries(HttpCheck::KEYS).alias(&["HTTPCHECKERS"]).later("the health check of URLs");
+        http: Vec<HttpCheck> = entries(HttpCheck::KEYS).alias(&["HTTPCHECKERS"]);
         /// Addresses that must accept connections.
-        tcp: Vec<TcpCheck> = entries(TcpCheck::KEYS).alias(&["TCPCHECKERS"]).later("the health check of addresses");
+        tcp: Vec<TcpCheck> = entries(TcpCheck::KEYS).alias(&["TCPCHECKERS"]);
     }
 }
 
@@ -51,7 +51,7 @@ section! {
         uri: Option<String> = TEXT;
         /// Headers to send with it.
         headers: BTreeMap<String, Vec<Secret>> = HEADERS.secret();
-        /// How long the answer may take.
+        /// How long the answer may take; unset: as long as `interval`.
         timeout: Option<Duration> = DURATION;
         /// The status it must have.
         statuscode: u16 = SHORT.default("200").zero_is_default();
@@ -67,7 +67,7 @@ section! {
     TcpCheck {
         /// `host:port`.
         addr: Option<String> = TEXT;
-        /// How long connecting may take.
+        /// How long connecting may take; unset: as long as `interval`.
         timeout: Option<Duration> = DURATION;
         /// How often to connect.
         interval: Duration = DURATION.default("10s").zero_is_default();

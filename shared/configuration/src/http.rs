@@ -42,8 +42,10 @@ section! {
         headers: BTreeMap<String, Vec<String>> = HEADERS;
         /// Web pages on other origins.
         cors: Option<Cors> = nested(Cors::KEYS).strict("origins").differs("Distribution 3 has only `headers`; the keys are those of the registry before it (docker-registry 0.9).");
+        /// How much one caller may ask for. Each process counts for itself, and a function not at all.
+        limits: Limits = nested(Limits::KEYS).differs("Roadstead's own.");
         /// The debug server.
-        debug: Debug = nested(Debug::KEYS).later("the debug server");
+        debug: Debug = nested(Debug::KEYS);
         /// HTTP/2 over TLS.
         http2: Http2 = nested(Http2::KEYS);
         /// HTTP/2 without TLS.
@@ -254,8 +256,15 @@ section! {
         /// Serves metrics.
         enabled: bool = BOOL;
         /// The path to serve them at.
-        path: String = TEXT.default("/metrics");
+        path: String = TEXT.default("/metrics").check(metrics_path);
     }
+}
+
+fn metrics_path(path: &str) -> Result<(), String> {
+    let is_path = path.starts_with('/');
+    is_path
+        .then_some(())
+        .ok_or_else(|| format!("must begin with \"/\", as in \"/{path}\""))
 }
 
 section! {
@@ -293,6 +302,48 @@ section! {
         vary_header = BOOL.removed("it does where origins are named; remove the key");
         /// The paths that pages may ask for.
         resources = ANY.removed("they may ask for all that they may see; remove the key");
+    }
+}
+
+section! {
+    /// `http.limits`.
+    Limits {
+        /// How many requests; what is more is answered with 429.
+        requests: Option<RequestLimit> = nested(RequestLimit::KEYS).strict("rate");
+        /// How many uploads; what is more is answered with 429.
+        uploads: Option<UploadLimit> = nested(UploadLimit::KEYS).strict("concurrent");
+    }
+}
+
+section! {
+    /// `http.limits.requests`.
+    RequestLimit {
+        /// How many requests a caller may make in each `period`, on average; 0 is any number.
+        rate: Option<u64> = COUNT;
+        /// The time that `rate` is about.
+        period: Duration = DURATION.default("1s").zero_is_default();
+        /// How many requests a caller may make at once, after a pause. Unset or 0: as many as `rate`.
+        burst: Option<u64> = COUNT;
+        /// Who a caller is: the user, and for those who have not logged in the address; or always the address.
+        per: Per = choice(&["principal", "address"]).default("principal");
+    }
+}
+
+/// Who a caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Per {
+    /// A user; an address where there is none.
+    Principal,
+    /// An address.
+    Address,
+}
+
+section! {
+    /// `http.limits.uploads`.
+    UploadLimit {
+        /// How many requests of one caller may bring bytes of blobs at the same time; 0 is any number.
+        concurrent: Option<u64> = COUNT;
     }
 }
 

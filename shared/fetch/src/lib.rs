@@ -1,5 +1,5 @@
-//! One GET of a text of bounded size, in bounded time: for the few things that a registry has to
-//! ask others.
+//! One GET of a text of bounded size, in bounded time, or one HEAD: for the few things that a
+//! registry has to ask others.
 //!
 //! Redirects are not followed, and nothing is kept: what is asked often is the caller's to remember.
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -71,13 +71,35 @@ pub async fn fetch(uri: &Uri, options: &Options) -> Result<Bytes, Failure> {
     fetched.map_err(|_| Failure::Late(options.patience))?
 }
 
-async fn request(uri: &Uri, options: &Options) -> Result<Response<Incoming>, Failure> {
-    let mut request = Request::new(Empty::<Bytes>::new());
+/// The status of the answer to a `HEAD` with `headers`, for as long as it takes; redirects are not
+/// followed.
+///
+/// # Errors
+///
+/// Why there is none.
+pub async fn status(uri: &Uri, headers: HeaderMap) -> Result<StatusCode, Failure> {
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = Method::HEAD;
     *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers;
+    let response = answered(request, None).await?;
+    Ok(response.status())
+}
+
+async fn request(uri: &Uri, options: &Options) -> Result<Response<Incoming>, Failure> {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = uri.clone();
+    answered(request, options.authorities.clone()).await
+}
+
+async fn answered(
+    request: Request<Empty<Bytes>>,
+    authorities: Option<PathBuf>,
+) -> Result<Response<Incoming>, Failure> {
     let builder = Client::builder(TokioExecutor::new());
-    let response = match uri.scheme_str() {
+    let response = match request.uri().scheme_str() {
         Some("https") => {
-            let connector = tls(options.authorities.clone()).await?;
+            let connector = tls(authorities).await?;
             builder.build(connector).request(request).await
         }
         _ => builder.build(HttpConnector::new()).request(request).await,

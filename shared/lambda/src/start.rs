@@ -57,6 +57,12 @@ where
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
+    let limits = &configuration.http.limits;
+    if limits.requests.is_some() || limits.uploads.is_some() {
+        tracing::warn!(
+            "http.limits has no effect in a function, whose instances know nothing of each other: see docs/serverless.md"
+        );
+    }
     // One request at a time is all that an instance gets: a thread more would only start slower.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

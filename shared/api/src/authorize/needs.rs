@@ -12,8 +12,12 @@ use crate::state::Api;
 
 /// What a request needs.
 pub(super) enum Needs {
-    /// Nothing: the answer is the same for everybody, or depends on a password in it.
+    /// Nothing, and it counts for nobody: whoever asks whether the server lives gets an answer.
+    Life,
+    /// Nothing: the answer is the same for everybody.
     Nothing,
+    /// Nothing: the answer depends on a password in it, and its handler counts it.
+    Login,
     /// Permission for all that is wanted; for nothing, that its maker is somebody.
     Permission {
         wanted: Vec<Access>,
@@ -35,7 +39,9 @@ pub(super) async fn needs(path: &str, parts: &mut Parts, api: &Api) -> Result<Ne
     }
     let permission = |wanted| Needs::Permission { wanted, from: None };
     match path {
-        "/" | "/v2" | "/auth/token" | "/auth/keys" => Ok(Needs::Nothing),
+        "/" => Ok(Needs::Life),
+        "/v2" | "/auth/keys" => Ok(Needs::Nothing),
+        "/auth/token" => Ok(Needs::Login),
         "/v2/" => Ok(permission(Vec::new())),
         "/v2/_catalog" => Ok(permission(vec![Access::Catalog])),
         path if path.starts_with("/v2/{name}/") => repository(parts, api).await,
