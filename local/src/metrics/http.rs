@@ -1,5 +1,6 @@
 //! What is counted of requests.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Method, Request, header};
@@ -21,7 +22,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 /// Counts requests.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
-    prefix: String,
+    prefix: Arc<str>,
     in_flight: IntGaugeVec,
     seconds: HistogramVec,
     requests: IntCounterVec,
@@ -37,7 +38,7 @@ impl HttpMetrics {
             HistogramVec::new(options, labels)
         };
         let metrics = Self {
-            prefix: prefix.to_owned(),
+            prefix: prefix.into(),
             in_flight: IntGaugeVec::new(
                 Opts::new(
                     "registry_http_in_flight_requests",

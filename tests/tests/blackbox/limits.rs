@@ -146,7 +146,8 @@ fn guessing_passwords_ends_after_a_few() {
         let request = registry.request("GET", "/v2/");
         request.header("Authorization", basic("ann", password))
     };
-    let ways: [(&str, &dyn Fn(&str) -> Request); 3] = [
+    type Way<'a> = &'a dyn Fn(&str) -> Request;
+    let ways: [(&str, Way<'_>); 3] = [
         ("192.0.2.1", &form),
         ("192.0.2.2", &query),
         ("192.0.2.3", &direct),
