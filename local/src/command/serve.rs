@@ -101,13 +101,13 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     file_limit::raise();
     let http = &configuration.http;
     let metrics = debug::metrics(http)?;
-    let driver = compose::driver(configuration)?;
-    let driver = match &metrics {
-        Some(metrics) => metrics.measured(driver),
-        None => driver,
-    };
+    let mut storage = compose::storage(configuration)?;
+    if let Some(metrics) = &metrics {
+        storage.driver = metrics.measured(storage.driver);
+    }
+    let driver = Arc::clone(&storage.driver);
     let health = Health::default();
-    let registry = compose::registry_over(configuration, Arc::clone(&driver))?;
+    let registry = compose::registry_over(configuration, storage)?;
     let api = compose::api(configuration, registry.clone())?;
     let api = api.with_limits(compose::limits(http));
     let headers = compose::headers(http)?;
