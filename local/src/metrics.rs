@@ -69,7 +69,7 @@ mod tests {
     async fn what_the_store_is_asked_is_counted_by_distributions_names() {
         let metrics = Metrics::new("/").unwrap();
         let driver = metrics.measured(Arc::new(MemoryDriver::new()));
-        let key = Key::new("/a").unwrap();
+        let key = Key::new("a").unwrap();
         driver.try_stat(&key).await.unwrap();
         driver.try_stat(&key).await.unwrap();
         driver.try_delete(&key).await.unwrap();

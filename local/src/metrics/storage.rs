@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use roadstead_storage::{
-    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, Object, Recipient, Stat,
-    Upload, UrlSigner, Write,
+    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, NotedUploads, Object,
+    Recipient, Stat, Upload, UrlSigner, Write,
 };
 
 /// How long operations take, by Distribution's names for them.
@@ -91,6 +91,10 @@ impl Driver for Measured {
 
     async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {
         self.inner.abandon(prefix, since).await
+    }
+
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        self.inner.noted_uploads()
     }
 
     fn signer(&self) -> Option<&dyn UrlSigner> {
