@@ -270,6 +270,7 @@ fn a_registry_elsewhere_takes_the_tokens_by_their_published_keys() {
 
 #[test]
 fn autoredirect_sends_clients_to_the_host_that_they_know() {
+    roadstead_tests::only_by_socket!("a gateway says by which scheme it was reached");
     let openssl = require!("openssl");
     let store = Store::new();
     let config = json!({
