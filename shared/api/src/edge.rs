@@ -20,6 +20,7 @@ use crate::authorize::Asked;
 use crate::connection::RequestId;
 use crate::error::{Entries, Entry, Error};
 use crate::fold::fold;
+use crate::signature;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
@@ -48,6 +49,7 @@ impl Edge {
         let method = request.method().clone();
         let allowed = allowed_always(request.uri().path(), &method);
         let id = request.extensions().get::<RequestId>().copied();
+        signature::keep_target(&mut request);
         let response = match folded(request.uri(), &self.prefix) {
             Folded::Same => self.route(request).await,
             Folded::To(uri) => {

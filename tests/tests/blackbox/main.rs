@@ -25,6 +25,7 @@ mod middleware;
 mod migration;
 mod names_and_paths;
 mod outages;
+mod privileged;
 mod pull;
 mod push;
 mod reads;

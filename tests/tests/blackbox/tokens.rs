@@ -2,7 +2,7 @@
 
 use roadstead_tests::registry::{Implementation, Setup};
 use roadstead_tests::users::{self, ANN, BOB, ROOT, User, by};
-use roadstead_tests::{Image, Registry, Response, Store, require, tool};
+use roadstead_tests::{Image, Registry, Response, Store, require, tool, wait};
 use serde_json::{Value, json};
 
 fn access() -> Value {
@@ -266,6 +266,60 @@ fn a_registry_elsewhere_takes_the_tokens_by_their_published_keys() {
         bent.replace_range(bent.len() - 8..bent.len() - 4, "AAAA");
         assert_eq!(status(&registry, "GET", "/v2/", &bent), 401);
     }
+}
+
+#[test]
+fn a_signing_key_that_changes_counts_at_once_and_may_stay_for_a_while() {
+    let openssl = require!("openssl");
+    let store = Store::new();
+    let first = private_key(&store, &openssl, &["ED25519"]);
+    let path = store.scratch().join("key.pem");
+    std::fs::copy(&first, &path).unwrap();
+    let registry = registry(&store, json!({ "enabled": true, "privatekey": path }));
+    let keys = || {
+        let keys = registry.get("/auth/keys").expect(200).json();
+        keys["keys"].as_array().unwrap().clone()
+    };
+    let (old, scope) = (keys(), "scope=repository:team/a:pull&offline_token=true");
+    let issued = fetch(&registry, Some(ANN), scope).expect(200).json();
+    let (token, refresh) = (issued["token"].as_str().unwrap(), &issued["refresh_token"]);
+    let refresh = format!(
+        "grant_type=refresh_token&refresh_token={}",
+        refresh.as_str().unwrap()
+    );
+
+    std::fs::write(&path, "no key").unwrap();
+    wait::until("the broken file to be noticed", || {
+        assert_eq!(keys(), old, "the old key counts on");
+        registry
+            .log()
+            .contains("no private key that can sign")
+            .then_some(())
+    });
+    let kind = ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let second = std::fs::read_to_string(private_key(&store, &openssl, &kind)).unwrap();
+    std::fs::write(
+        &path,
+        second.clone() + &std::fs::read_to_string(&first).unwrap(),
+    )
+    .unwrap();
+    wait::until("both keys to be published", || {
+        (keys().len() == 2).then_some(())
+    });
+    assert_eq!(keys()[1], old[0]);
+    assert_eq!(status(&registry, "GET", "/v2/", token), 200);
+    let _ = exchange(&registry, &refresh).expect(200);
+    let signed = fetch(&registry, Some(ANN), scope).expect(200).json();
+    let new = signed["token"].as_str().unwrap();
+    assert_eq!(status(&registry, "GET", "/v2/", new), 200);
+
+    std::fs::write(&path, second).unwrap();
+    wait::until("the old key to be gone", || {
+        (keys().len() == 1).then_some(())
+    });
+    assert_eq!(status(&registry, "GET", "/v2/", token), 401);
+    let _ = exchange(&registry, &refresh).expect(401);
+    assert_eq!(status(&registry, "GET", "/v2/", new), 200);
 }
 
 #[test]
