@@ -14,6 +14,7 @@ mod cors;
 mod crash;
 mod discovery;
 mod distribution_interop;
+mod docker;
 mod errors;
 mod garbage_collect;
 mod http;
