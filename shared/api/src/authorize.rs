@@ -22,6 +22,7 @@ use roadstead_oci::ErrorCode;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::cors;
 use crate::error::Error;
 use crate::signature::{self, SignedParts};
 use crate::state::Api;
@@ -60,6 +61,10 @@ async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Resp
     let (mut parts, mut body) = request.into_parts();
     let granted = match needs(path.as_str(), &mut parts, &api).await {
         Ok(Needs::Nothing) => None,
+        Ok(Needs::Permission { .. }) if cors::is_of_a_stranger(&parts) => {
+            let why = "a page on another origin may change nothing here: see http.cors";
+            return asked(Error::new(ErrorCode::Denied, why).into_response());
+        }
         Ok(Needs::Permission { wanted, from }) => {
             match permitted(&api, &parts, wanted, from).await {
                 Ok(grant) => Some(grant),

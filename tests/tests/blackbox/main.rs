@@ -8,6 +8,7 @@ mod api_keys;
 mod architecture;
 mod authentication;
 mod bodies;
+mod browsers;
 mod clients;
 mod commands;
 mod cors;
