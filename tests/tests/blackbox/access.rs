@@ -321,13 +321,17 @@ fn rules_that_cannot_be_meant_do_not_start() {
     }
 }
 
+/// CVE-2025-23208: who is taken out of a group loses what the group may do.
 #[test]
 fn a_file_of_rules_that_changes_counts_at_once() {
     let store = Store::new();
     let path = store.scratch().join("rules.yml");
     let allow = |user: &str| {
-        let rule = format!("rules:\n  - {{ users: [{user}], repositories: [a], allow: [pull] }}\n");
-        std::fs::write(&path, rule).unwrap();
+        let rules = format!(
+            "groups: [{{ name: readers, users: [{user}] }}]\n\
+             rules: [{{ groups: [readers], repositories: [a], allow: [pull] }}]\n"
+        );
+        std::fs::write(&path, rules).unwrap();
     };
     allow("ann");
     let config = json!({ "auth": users::htpasswd(&store), "access": { "path": path } });
@@ -358,7 +362,7 @@ fn a_file_of_rules_that_changes_counts_at_once() {
     command.arg(registry.config());
     let said = roadstead_tests::tool::finish(command).success();
     assert!(
-        said.starts_with("allowed by rule 1: users: [ann]"),
+        said.starts_with("allowed by rule 1: groups: [readers]"),
         "{said}"
     );
 }

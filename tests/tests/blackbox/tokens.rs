@@ -402,3 +402,99 @@ fn a_registry_without_a_token_server_has_no_such_route() {
         .expect("nobody can log in");
     assert!(said.contains("tokenserver"), "{said}");
 }
+
+/// Tokens of golang-jwt's command (Debian's `jwt`): what others sign counts here, and they take ours.
+#[test]
+fn tokens_of_others_count_and_others_read_ours() {
+    let (openssl, jwt) = (require!("openssl"), require!("jwt"));
+    for (kind, algorithms) in [
+        (
+            &["RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..],
+            &["RS256", "PS512"][..],
+        ),
+        (&["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], &["ES256"]),
+        (&["EC", "-pkeyopt", "ec_paramgen_curve:P-521"], &["ES512"]),
+        (&["ED25519"], &["EdDSA"]),
+    ] {
+        let store = Store::new();
+        let key = private_key(&store, &openssl, kind);
+        let (public, chain) = (key.with_extension("public"), key.with_extension("crt"));
+        let [key, public, chain] = [&key, &public, &chain].map(|path| path.to_str().unwrap());
+        let run = |arguments: &[&str]| tool::run(&openssl, arguments).success();
+        let _ = run(&["pkey", "-in", key, "-pubout", "-out", public]);
+        let _ = run(&[
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            key,
+            "-subj",
+            "/CN=issuer",
+            "-out",
+            chain,
+        ]);
+
+        // As its server publishes the key, which is what tells its name.
+        let config = json!({
+            "auth": users::htpasswd(&store),
+            "tokenserver": { "enabled": true, "privatekey": key },
+        });
+        let setup = Setup::new(Implementation::Roadstead).store(&store);
+        let server = setup.config(config).start();
+        let keys = server.get("/auth/keys").expect(200).json();
+        let id = keys["keys"][0]["kid"].as_str().unwrap().to_owned();
+        let ours = token(fetch(&server, Some(ANN), "scope=repository:team/a:pull"));
+        drop(server);
+
+        let config = json!({ "auth": { "token": {
+            "realm": "https://issuer.test/token",
+            "service": "roadstead",
+            "issuer": "roadstead",
+            "rootcertbundle": chain,
+        } } });
+        let registry = Setup::new(Implementation::Roadstead).config(config).start();
+        let claims = store.scratch().join("claims.json");
+        let claims = claims.to_str().unwrap();
+        let sign = |algorithm: &str, service: &str| {
+            let said = json!({
+                "iss": "roadstead",
+                "sub": "ann",
+                "aud": [service],
+                "exp": 4_102_444_800_u64,
+                "access": [{ "type": "repository", "name": "team/a", "actions": ["pull"] }],
+            });
+            std::fs::write(claims, said.to_string()).unwrap();
+            let header = format!("kid={id}");
+            let arguments = [
+                "-alg", algorithm, "-key", key, "-header", &header, "-sign", claims,
+            ];
+            tool::run(&jwt, arguments).success().trim().to_owned()
+        };
+        for algorithm in algorithms {
+            let theirs = sign(algorithm, "roadstead");
+            let status = |target: &str, token: &str| status(&registry, "GET", target, token);
+            assert_eq!(status("/v2/team/a/tags/list", &theirs), 404, "{algorithm}");
+            assert_eq!(status("/v2/team/b/tags/list", &theirs), 401, "{algorithm}");
+            assert_eq!(
+                status("/v2/", &sign(algorithm, "another")),
+                401,
+                "{algorithm}"
+            );
+        }
+        let file = store.scratch().join("token");
+        std::fs::write(&file, ours).unwrap();
+        let arguments = [
+            "-alg",
+            algorithms[0],
+            "-key",
+            public,
+            "-verify",
+            file.to_str().unwrap(),
+        ];
+        let read: Value = serde_json::from_str(&tool::run(&jwt, arguments).success()).unwrap();
+        assert_eq!(
+            (&read["sub"], &read["aud"]),
+            (&json!("ann"), &json!("roadstead"))
+        );
+    }
+}
