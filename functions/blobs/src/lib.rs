@@ -10,7 +10,7 @@ use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use roadstead_api::conditional::{Precondition, Wanted, precondition, wanted};
 use roadstead_api::extract::{Name, PathDigest};
 use roadstead_api::response::{self, IMMUTABLE};
-use roadstead_api::{Api, Client, Error, authorized, detached};
+use roadstead_api::{Api, Client, Error, Notifier, authorized, detached};
 use roadstead_oci::Digest;
 use roadstead_oci::media_type::OCTET_STREAM;
 use roadstead_registry::{Blobs, Pull};
@@ -30,6 +30,7 @@ async fn pull(
     State(api): State<Api>,
     Name(name): Name,
     PathDigest(digest): PathDigest,
+    notifier: Notifier,
     request: Request,
 ) -> Result<Response, Error> {
     let repository = api.registry.repository(&name);
@@ -40,9 +41,16 @@ async fn pull(
     let recipient = recipient(request.extensions());
     let pull = repository.blobs().pull_for(&recipient, &digest, range);
     let (stat, content) = match pull.await? {
-        Pull::Redirect(url) => return Ok(redirect(&url)),
+        Pull::Redirect(url) => {
+            if notifier.wants_pulled_blobs() {
+                let size = repository.blobs().stat(&digest).await?.size;
+                notifier.blob_pulled(&name, &digest, size).await;
+            }
+            return Ok(redirect(&url));
+        }
         Pull::Content { stat, content } => (stat, content),
     };
+    notifier.blob_pulled(&name, &digest, stat.size).await;
     let body = response::body(content, request.extensions());
     let headers = response::content_headers(&digest, IMMUTABLE);
     Ok(match (size, range.length) {
@@ -58,6 +66,7 @@ async fn stat(
     State(api): State<Api>,
     Name(name): Name,
     PathDigest(digest): PathDigest,
+    notifier: Notifier,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let blobs = api.registry.repository(&name).blobs();
@@ -66,7 +75,11 @@ async fn stat(
     if let Some(unmet) = response::unmet(precondition(&headers, &digest), answer.clone()) {
         return Ok(unmet);
     }
-    match wanted(&headers, &digest, stat.size) {
+    let wanted = wanted(&headers, &digest, stat.size);
+    if !matches!(wanted, Wanted::Unsatisfiable) {
+        notifier.blob_pulled(&name, &digest, stat.size).await;
+    }
+    match wanted {
         Wanted::Whole => Ok(whole(answer, stat.size, Body::empty())),
         Wanted::Unsatisfiable => Err(response::unsatisfiable(stat.size)),
         Wanted::Part { offset, length } => {
@@ -81,13 +94,12 @@ async fn delete(
     State(api): State<Api>,
     Name(name): Name,
     PathDigest(digest): PathDigest,
+    notifier: Notifier,
 ) -> Result<Response, Error> {
     detached(async move {
-        api.registry
-            .repository(&name)
-            .blobs()
-            .delete(&digest)
-            .await?;
+        let blobs = api.registry.repository(&name).blobs();
+        blobs.delete(&digest).await?;
+        notifier.blob_deleted(&name, &digest).await;
         Ok(response::accepted())
     })
     .await

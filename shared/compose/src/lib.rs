@@ -4,7 +4,10 @@
 //! features choose: a function need not link what it never meets.
 
 mod access;
+#[cfg(any(feature = "dynamodb", feature = "eventbridge"))]
+mod credentials;
 mod driver;
+mod events;
 mod http;
 mod identities;
 mod metadata;
@@ -18,6 +21,7 @@ use roadstead_configuration::Configuration;
 use roadstead_registry::Registry;
 
 pub use crate::access::{api_keys, password_file, rules};
+pub use crate::events::events;
 pub use crate::http::{cors, headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;

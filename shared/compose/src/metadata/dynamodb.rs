@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contents::Stored;
+use crate::credentials::{self, NO_REGION};
 use anyhow::{Context, bail};
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, future};
 use roadstead_configuration::Configuration;
 use roadstead_configuration::metadata::{Dynamodb, Store};
 use roadstead_metadata_dynamodb::sdk::Client;
@@ -15,12 +14,6 @@ use roadstead_metadata_dynamodb::sdk::config::timeout::TimeoutConfig;
 use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Builder, Region};
 use roadstead_metadata_dynamodb::{Creation, DynamoDb, Options};
 use roadstead_storage::Driver;
-use tokio::sync::OnceCell;
-
-use super::contents::Stored;
-
-/// What a DynamoDB other than AWS's is signed for when it has no region.
-const NO_REGION: &str = "us-east-1";
 
 pub(super) fn back_end(
     parameters: &Dynamodb,
@@ -74,41 +67,7 @@ fn client(parameters: &Dynamodb) -> Client {
         .use_dual_stack(parameters.usedualstack)
         .use_fips(parameters.usefipsendpoint);
     builder.set_endpoint_url(parameters.endpoint.clone());
-    builder = match (&parameters.accesskey, &parameters.secretkey) {
-        (Some(access_key), Some(secret_key)) => builder.credentials_provider(Credentials::new(
-            access_key.clone(),
-            secret_key.expose().to_owned(),
-            None,
-            None,
-            "configuration",
-        )),
-        _ => builder.credentials_provider(Chain {
-            region,
-            chain: OnceCell::new(),
-        }),
-    };
-    Client::from_conf(builder.build())
-}
-
-/// The SDK's default chain, put together when it is first asked: that takes a runtime.
-#[derive(Debug)]
-struct Chain {
-    region: Region,
-    chain: OnceCell<Arc<DefaultCredentialsChain>>,
-}
-
-impl ProvideCredentials for Chain {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(async {
-            let make = || async {
-                let chain = DefaultCredentialsChain::builder().region(self.region.clone());
-                Arc::new(chain.build().await)
-            };
-            let chain = self.chain.get_or_init(make).await;
-            chain.provide_credentials().await
-        })
-    }
+    let (access_key, secret_key) = (&parameters.accesskey, &parameters.secretkey);
+    let credentials = credentials::provider(access_key.as_deref(), secret_key.as_ref(), region);
+    Client::from_conf(builder.credentials_provider(credentials).build())
 }

@@ -1,0 +1,7 @@
+//! Who is told what, and when.
+
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
+mod broadcaster;
+mod kit;
+mod shape;
