@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod broadcaster;
+#[cfg(feature = "eventbridge")]
+mod eventbridge;
 mod kit;
 mod shape;
