@@ -9,6 +9,11 @@ use crate::{tool, wait};
 
 const REGION: &str = "us-east-1";
 
+fn unique() -> String {
+    let now = std::time::UNIX_EPOCH.elapsed().expect("a clock");
+    format!("test-{}-{}", std::process::id(), now.as_nanos())
+}
+
 /// A bus of MiniStack with a rule that sends everything to a queue of SQS.
 pub struct EventBus {
     curl: PathBuf,
@@ -26,16 +31,38 @@ impl EventBus {
     /// When it cannot be made.
     #[must_use]
     pub fn new(curl: PathBuf, url: &str, source: &str) -> Self {
-        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock");
-        let name = format!("bus-{}-{}", std::process::id(), now.as_nanos());
-        let mut bus = Self {
+        let bus = Self::named(curl, url, unique());
+        bus.call(
+            "events",
+            "AWSEvents.CreateEventBus",
+            &json!({"Name": bus.name}),
+        );
+        bus.listening(source)
+    }
+
+    /// The bus that every account has.
+    ///
+    /// # Panics
+    /// When nobody can listen to it.
+    #[must_use]
+    pub fn default(curl: PathBuf, url: &str, source: &str) -> Self {
+        Self::named(curl, url, "default".to_owned()).listening(source)
+    }
+
+    fn named(curl: PathBuf, url: &str, name: String) -> Self {
+        let (url, queue) = (url.to_owned(), String::new());
+        Self {
             curl,
-            url: url.to_owned(),
+            url,
             name,
-            queue: String::new(),
-        };
-        let name = &bus.name;
-        let queue = bus.call("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": name}));
+            queue,
+        }
+    }
+
+    fn listening(self, source: &str) -> Self {
+        let bus = self;
+        let (name, queue) = (&bus.name, unique());
+        let queue = bus.call("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": queue}));
         let queue = queue["QueueUrl"]
             .as_str()
             .expect("a queue has a URL")
@@ -43,7 +70,6 @@ impl EventBus {
         let wanted = json!({"QueueUrl": queue, "AttributeNames": ["QueueArn"]});
         let attributes = bus.call("sqs", "AmazonSQS.GetQueueAttributes", &wanted);
         let arn = &attributes["Attributes"]["QueueArn"];
-        bus.call("events", "AWSEvents.CreateEventBus", &json!({"Name": name}));
         let pattern = json!({"source": [source]}).to_string();
         let rule = json!({"Name": "all", "EventBusName": name, "EventPattern": pattern});
         bus.call("events", "AWSEvents.PutRule", &rule);
@@ -51,8 +77,7 @@ impl EventBus {
             json!({"Rule": "all", "EventBusName": name, "Targets": [{"Id": "queue", "Arn": arn}]});
         let done = bus.call("events", "AWSEvents.PutTargets", &targets);
         assert_eq!(done["FailedEntryCount"], 0, "{done}");
-        bus.queue = queue;
-        bus
+        Self { queue, ..bus }
     }
 
     /// The section `notifications.eventbridge` for it, over this endpoint.
