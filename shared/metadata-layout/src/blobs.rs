@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadSession};
+use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadBytes, UploadSession};
 use roadstead_oci::Digest;
 use roadstead_storage::{DriverExt, Key, ListOptions};
 
@@ -31,6 +31,13 @@ impl BlobStore for Layout {
             Err(roadstead_storage::Error::NotFound(_)) => Err(Error::Busy),
             moved => moved.map_err(unavailable),
         }
+    }
+
+    async fn take_in(&self, digest: &Digest, upload: &mut dyn UploadBytes) -> Result<bool, Error> {
+        let to = paths::blob_data(digest).map_err(unavailable)?;
+        let _turn = self.blob_turn(digest).read().await;
+        upload.commit_as(to.as_str()).await?;
+        Ok(true)
     }
 
     async fn place(&self, digest: &Digest, location: &str, _size: u64) -> Result<String, Error> {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use roadstead_metadata::{HashState, UploadSession};
+use roadstead_metadata::{HashState, UploadBytes, UploadSession};
 use roadstead_oci::{Algorithm, Digest};
 use roadstead_storage::{ByteRange, Content, Key, Upload};
 use time::OffsetDateTime;
@@ -26,6 +27,8 @@ pub struct OpenUpload<'a> {
     repository: Repository<'a>,
     session: UploadSession,
     upload: Box<dyn Upload>,
+    /// Whether what is known of it is noted with its bytes, and nowhere else.
+    is_noted: bool,
     hashes: Option<Hashes>,
 }
 
@@ -59,6 +62,15 @@ impl<'a> Uploads<'a> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
         let _permit = self.0.permit(&Change::Upload).await?;
+        match parts.metadata.noted_upload(self.0.name, id) {
+            Some(key) => self.open_noted(id, &Key::new(&key)?).await,
+            None => self.open_recorded(id).await,
+        }
+    }
+
+    /// Opens an upload of which the store of metadata keeps a record.
+    async fn open_recorded(self, id: &str) -> Result<OpenUpload<'a>, Error> {
+        let parts = self.0.parts();
         let session = self.session(id).await?;
         let key = Key::new(&parts.metadata.upload_location(&session))?;
         let upload = self.hold(&key).await?;
@@ -70,12 +82,35 @@ impl<'a> Uploads<'a> {
             }
             return Err(error);
         }
-        Ok(OpenUpload {
+        Ok(self.opened(session, upload, false))
+    }
+
+    /// Opens an upload whose bytes bring along what is known of it, or one of which a registry
+    /// has kept a record that notes nothing.
+    async fn open_noted(self, id: &str, key: &Key) -> Result<OpenUpload<'a>, Error> {
+        let upload = self.hold(key).await?;
+        let session = upload.notes();
+        let session =
+            session.and_then(|notes| UploadSession::noted(self.0.name, id, &notes.upload));
+        match session {
+            Some(session) => Ok(self.opened(session, upload, true)),
+            None => Ok(self.opened(self.session(id).await?, upload, false)),
+        }
+    }
+
+    fn opened(
+        self,
+        session: UploadSession,
+        upload: Box<dyn Upload>,
+        is_noted: bool,
+    ) -> OpenUpload<'a> {
+        OpenUpload {
             repository: self.0,
             session,
             upload,
+            is_noted,
             hashes: None,
-        })
+        }
     }
 
     async fn session(self, id: &str) -> Result<UploadSession, Error> {
@@ -131,11 +166,17 @@ impl OpenUpload<'_> {
     /// Makes what came so far survive a crash, and lets another request, process or registry go
     /// on from here without reading it again.
     pub async fn checkpoint(&mut self) -> Result<(), Error> {
-        self.upload.sync().await?;
         let state = self.hashes.as_ref().and_then(Hashes::state);
+        let offset = self.size();
+        let state = state.map(|state| HashState { offset, state });
+        if self.is_noted {
+            if let Some(state) = &state {
+                self.upload.note_bytes(state.note());
+            }
+            return Ok(self.upload.sync().await?);
+        }
+        self.upload.sync().await?;
         if let Some(state) = state {
-            let offset = self.size();
-            let state = HashState { offset, state };
             let metadata = &self.repository.parts().metadata;
             metadata.save_hash_state(&self.session, &state).await?;
         }
@@ -155,24 +196,39 @@ impl OpenUpload<'_> {
         if let Some((_, actual)) = known.as_ref().filter(|(_, actual)| actual != expected) {
             return self.refuse(expected, actual.clone()).await;
         }
-        let size = self.upload.size();
-        self.upload.commit().await?;
+        let is_committed = known.is_none();
         let (canonical, actual) = match known {
             Some(digests) => digests,
-            None => self.stored_digests(algorithm).await?,
+            None => {
+                self.upload.commit().await?;
+                self.stored_digests(algorithm).await?
+            }
         };
         if actual != *expected {
             return self.refuse(expected, actual).await;
         }
+        if let Err(error) = self.become_content(&canonical, is_committed).await {
+            return Err(self.lost_to_another(error).await);
+        }
         let metadata = &self.repository.parts().metadata;
         let name = self.repository.name;
-        if let Err(error) = metadata.adopt(&self.session, &canonical, size).await {
-            return Err(self.lost_to_another(error.into()).await);
-        }
         let alias = (canonical != *expected).then_some(expected);
         metadata.link(name, &canonical, alias).await?;
-        metadata.end(name, &self.session.id).await?;
-        Ok(())
+        self.forget().await
+    }
+
+    /// Makes the bytes the content of `digest`.
+    async fn become_content(&mut self, digest: &Digest, is_committed: bool) -> Result<(), Error> {
+        let metadata = &self.repository.parts().metadata;
+        let mut bytes = Uploaded(self.upload.as_mut());
+        if metadata.take_in(digest, &mut bytes).await? {
+            return Ok(());
+        }
+        let size = self.upload.size();
+        if !is_committed {
+            self.upload.commit().await?;
+        }
+        Ok(metadata.adopt(&self.session, digest, size).await?)
     }
 
     /// What is wrong when the upload cannot become a blob: another process may have ended it.
@@ -190,9 +246,16 @@ impl OpenUpload<'_> {
     }
 
     /// Ends the upload and forgets its bytes.
-    ///
-    /// The metadata deletes them: another process may have made them a blob just now.
-    pub async fn cancel(self) -> Result<(), Error> {
+    pub async fn cancel(mut self) -> Result<(), Error> {
+        self.forget().await
+    }
+
+    /// Where there is a record, the metadata deletes the bytes: another process may have made them
+    /// a blob just now.
+    async fn forget(&mut self) -> Result<(), Error> {
+        if self.is_noted {
+            return Ok(self.upload.cancel().await?);
+        }
         let metadata = &self.repository.parts().metadata;
         metadata.end(self.repository.name, &self.session.id).await?;
         Ok(())
@@ -243,7 +306,11 @@ impl OpenUpload<'_> {
     /// The last state that was kept, and of how many bytes it is.
     async fn last_state(&self) -> Result<Option<(Hashes, u64)>, Error> {
         let metadata = &self.repository.parts().metadata;
-        let kept = metadata.hash_state(&self.session, self.size()).await?;
+        let kept = match self.upload.notes().filter(|_| self.is_noted) {
+            Some(notes) => notes.bytes.as_deref().and_then(HashState::noted),
+            None => metadata.hash_state(&self.session, self.size()).await?,
+        };
+        let kept = kept.filter(|kept| kept.offset <= self.size());
         Ok(kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset))))
     }
 
@@ -268,6 +335,23 @@ impl OpenUpload<'_> {
             offset += length;
         }
         Ok(hashes)
+    }
+}
+
+/// The bytes of an upload as the metadata sees them.
+struct Uploaded<'a>(&'a mut dyn Upload);
+
+#[async_trait]
+impl UploadBytes for Uploaded<'_> {
+    async fn commit_as(&mut self, location: &str) -> Result<(), roadstead_metadata::Error> {
+        let committed = async { self.0.commit_as(&Key::new(location)?).await };
+        committed.await.map_err(|error| match error {
+            // Another process has it, which may be about to end the upload.
+            roadstead_storage::Error::NotFound(_) | roadstead_storage::Error::Busy(_) => {
+                roadstead_metadata::Error::Busy
+            }
+            error => roadstead_metadata::Error::Unavailable(Box::new(error)),
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use rustix::io::{Errno, pwritev};
 use crate::directory::{ATTEMPTS, Directory};
 use crate::disk::{Disk, Threads};
 use crate::write::MODE;
-use crate::{error, range};
+use crate::{error, range, rename};
 
 /// The kernel is asked to write out an upload in steps of this many bytes, so that the sync at
 /// the end is short.
@@ -99,6 +99,11 @@ impl Upload for FilesystemUpload {
 
     async fn commit(&mut self) -> Result<(), Error> {
         self.with(Data::commit).await
+    }
+
+    async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        let to = to.clone();
+        self.with(move |data| data.commit_as(&to)).await
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {
@@ -201,6 +206,11 @@ impl Data {
             return Err(error::not_found(&self.key));
         }
         Ok(())
+    }
+
+    fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        self.commit()?;
+        rename::rename(&self.disk, &self.key, to)
     }
 
     fn cancel(&mut self) -> Result<(), Error> {

@@ -345,36 +345,6 @@ impl Bucket {
         }
     }
 
-    /// The first `count` parts of a multipart upload.
-    pub(crate) async fn parts(
-        &self,
-        object: &str,
-        upload: &str,
-        count: usize,
-    ) -> Result<Vec<Part>, Failure> {
-        let mut found = Vec::with_capacity(count);
-        let mut marker = None;
-        while found.len() < count {
-            let call = self.client.list_parts().bucket(&self.config.bucket);
-            let call = call.key(object).upload_id(upload);
-            let answer = call.set_part_number_marker(marker).send().await;
-            let answer = answer.map_err(|error| Failure::new("ListParts", error))?;
-            for part in answer.parts() {
-                if found.len() < count && part.part_number() == Some(found.len() as i32 + 1) {
-                    found.push(Part {
-                        etag: part.e_tag().unwrap_or_default().to_owned(),
-                        size: part.size().unwrap_or_default().cast_unsigned(),
-                    });
-                }
-            }
-            if !answer.is_truncated().unwrap_or_default() || answer.parts().is_empty() {
-                break;
-            }
-            marker = answer.next_part_number_marker;
-        }
-        Ok(found)
-    }
-
     /// The multipart uploads under way whose object's name begins with `prefix`.
     pub(crate) async fn multiparts(&self, prefix: &str) -> Result<Vec<Begun>, Failure> {
         let mut found = Vec::new();

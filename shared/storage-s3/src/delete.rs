@@ -88,6 +88,16 @@ async fn abort_uploads(bucket: &Bucket, key: &Key) -> Result<bool, Failure> {
     Ok(any)
 }
 
+/// Aborts what multipart uploads there are of one object.
+pub(crate) async fn abort_uploads_of(bucket: &Bucket, object: &str) -> Result<(), Failure> {
+    for upload in bucket.multiparts(object).await? {
+        if upload.object == object {
+            bucket.abort(&upload.object, &upload.id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Aborts what multipart uploads below `key` were begun before `since`; how many.
 pub(crate) async fn abandon(
     bucket: &Bucket,

@@ -191,6 +191,10 @@ impl Upload for TroubledUpload {
         troubled(&*self.trouble, self.upload.commit()).await
     }
 
+    async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        troubled(&*self.trouble, self.upload.commit_as(to)).await
+    }
+
     async fn cancel(&mut self) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.cancel()).await
     }
