@@ -13,7 +13,7 @@ use roadstead_api::response::{self, IMMUTABLE};
 use roadstead_api::{Api, Client, Error, Notifier, authorized, detached};
 use roadstead_oci::Digest;
 use roadstead_oci::media_type::OCTET_STREAM;
-use roadstead_registry::{Blobs, Pull};
+use roadstead_registry::{Blobs, Pull, Repository};
 use roadstead_storage::{ByteRange, Recipient};
 
 /// The routes of the group.
@@ -42,10 +42,7 @@ async fn pull(
     let pull = repository.blobs().pull_for(&recipient, &digest, range);
     let (stat, content) = match pull.await? {
         Pull::Redirect(url) => {
-            if notifier.wants_pulled_blobs() {
-                let size = repository.blobs().stat(&digest).await?.size;
-                notifier.blob_pulled(&name, &digest, size).await;
-            }
+            tell_of_redirect(&notifier, repository, &digest).await;
             return Ok(redirect(&url));
         }
         Pull::Content { stat, content } => (stat, content),
@@ -103,6 +100,23 @@ async fn delete(
         Ok(response::accepted())
     })
     .await
+}
+
+/// The size is in no URL, and only looked up for those who want to be told of pulls. That it cannot
+/// be is no reason to refuse the blob.
+async fn tell_of_redirect(notifier: &Notifier, repository: Repository<'_>, digest: &Digest) {
+    if !notifier.wants_pulled_blobs() {
+        return;
+    }
+    match repository.blobs().stat(digest).await {
+        Ok(stat) => {
+            let name = repository.name();
+            notifier.blob_pulled(name, digest, stat.size).await;
+        }
+        Err(error) => {
+            tracing::error!(blob.digest = %digest, %error, "nobody is told of a pull: the size of the blob is not known");
+        }
+    }
 }
 
 /// The answer to a request whose preconditions do not hold for a blob that is there.

@@ -25,8 +25,7 @@ pub(crate) async fn push(
     Name(name): Name,
     PathReference(reference): PathReference,
     query: Query,
-    urls: Urls,
-    notifier: Notifier,
+    (urls, notifier): (Urls, Notifier),
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {

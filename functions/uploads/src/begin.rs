@@ -20,8 +20,7 @@ pub(crate) async fn begin(
     Caller(grant): Caller,
     Name(name): Name,
     query: Query,
-    urls: Urls,
-    notifier: Notifier,
+    (urls, notifier): (Urls, Notifier),
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {

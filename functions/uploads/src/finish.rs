@@ -18,8 +18,7 @@ pub(crate) async fn finish(
     Name(name): Name,
     UploadId(id): UploadId,
     query: Query,
-    urls: Urls,
-    notifier: Notifier,
+    (urls, notifier): (Urls, Notifier),
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {

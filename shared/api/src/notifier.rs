@@ -1,5 +1,6 @@
 //! Telling others what a request brought about: the one place where events arise.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -106,9 +107,11 @@ impl Notifier {
                 tag: Some(tag.to_string()),
                 ..target.clone()
             };
+            // The path and the query may name the same one.
+            let tags: BTreeSet<&Tag> = tags.iter().collect();
             match tags.is_empty() {
                 true => vec![target],
-                false => tags.iter().map(tagged).collect(),
+                false => tags.into_iter().map(tagged).collect(),
             }
         };
         self.tell(Action::Push, pushed).await;

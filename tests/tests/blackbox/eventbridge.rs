@@ -8,7 +8,8 @@ use roadstead_tests::faults::{Fate, Faults};
 use roadstead_tests::lambda::{Function, event};
 use roadstead_tests::registry::Setup;
 use roadstead_tests::{
-    Address, Image, Implementation, Registry, Store, ministack, require, require_ministack, sha256,
+    Address, Image, Implementation, Registry, Store, ministack, only_by_socket, require,
+    require_ministack, sha256,
 };
 use serde_json::{Value, json};
 
@@ -73,6 +74,7 @@ fn an_event_on_the_bus_is_what_endpoints_are_told_and_pulls_are_not_on_it() {
 
 #[test]
 fn a_server_goes_on_until_the_bus_has_everything() {
+    only_by_socket!("a function tries three times");
     let url = require_ministack!();
     let bus = EventBus::new(require!("curl"), url, "elsewhere");
     let faults = Faults::before(ministack::address().unwrap());
