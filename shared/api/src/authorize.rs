@@ -18,13 +18,15 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method};
 use http_body::Body as _;
-use roadstead_auth::{Access, Attempt, Authorization, Grant, Refusal};
+use roadstead_auth::{Access, Attempt, Authorization, Grant, Refusal, Signed};
 use roadstead_oci::ErrorCode;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::cors;
 use crate::error::Error;
 use crate::limits::UploadPermit;
+use crate::signature::{self, SignedParts};
 use crate::state::Api;
 use needs::{Needs, needs};
 
@@ -58,9 +60,13 @@ async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Resp
     let Some(path) = path else {
         return next.run(request).await;
     };
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let passed = match needs(path.as_str(), &mut parts, &api).await {
         Ok(Needs::Life | Needs::Login) => Ok(Passed::default()),
+        Ok(Needs::Permission { .. }) if cors::is_of_a_stranger(&parts) => {
+            let why = "a page on another origin may change nothing here: see http.cors";
+            counted(&api, &parts).and(Err(Error::new(ErrorCode::Denied, why)))
+        }
         Ok(needs) => {
             let brings = brings(path.as_str(), &parts.method, !body.is_end_stream());
             passed(&api, &parts, path.as_str(), needs, brings).await
@@ -76,6 +82,12 @@ async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Resp
         tracing::Span::current().record("auth.user.name", &**user);
     }
     if let Some(grant) = grant {
+        if grant.is_signed() {
+            body = match signature::bound(&parts.headers, body) {
+                Ok(body) => body,
+                Err(why) => return asked(refused(&why.into()).into_response()),
+            };
+        }
         parts.extensions.insert(Caller(grant));
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
@@ -115,16 +127,11 @@ async fn passed(
             return Ok(Passed::default());
         }
     };
-    let attempt = attempt(&parts.headers, &parts.extensions);
-    let has_token = matches!(
-        Authorization::parse(attempt.authorization),
-        Authorization::Bearer(_)
-    );
-    let entered = match has_token {
+    let entered = match has_token(parts) {
         true => api.limits.enter_with_token(parts)?,
         false => api.limits.enter(parts)?,
     };
-    let grant = match permitted(api, parts, attempt, wanted, from).await {
+    let grant = match permitted(api, parts, wanted, from).await {
         Ok(grant) => grant,
         Err(refusal) => {
             let _admitted = entered.belongs_to(None)?;
@@ -144,6 +151,15 @@ async fn passed(
         grant: Some(grant),
         _upload: upload,
     })
+}
+
+/// Whether a request brings a token: it says who makes it, and cannot be guessed.
+fn has_token(parts: &Parts) -> bool {
+    let attempt = attempt(&parts.headers, &parts.extensions, None);
+    matches!(
+        Authorization::parse(attempt.authorization),
+        Authorization::Bearer(_)
+    )
 }
 
 /// Counts a request for which nobody is asked who makes it.
@@ -180,10 +196,12 @@ fn asked(mut response: Response) -> Response {
 async fn permitted(
     api: &Api,
     parts: &Parts,
-    attempt: Attempt<'_>,
     mut wanted: Vec<Access>,
     from: Option<Access>,
 ) -> Result<Grant, Error> {
+    let signed = SignedParts::of(parts);
+    let signed = signed.as_ref().map(SignedParts::borrowed);
+    let attempt = attempt(&parts.headers, &parts.extensions, signed);
     let mounts = from.is_some();
     wanted.extend(from);
     let refusal = match api.access.authorize(attempt, &wanted).await {
@@ -200,7 +218,11 @@ async fn permitted(
 }
 
 /// What a request says about who makes it. Two different values of `Authorization` say nothing.
-fn attempt<'a>(headers: &'a HeaderMap, extensions: &Extensions) -> Attempt<'a> {
+fn attempt<'a>(
+    headers: &'a HeaderMap,
+    extensions: &Extensions,
+    signed: Option<Signed<'a>>,
+) -> Attempt<'a> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values
         .next()
@@ -211,6 +233,7 @@ fn attempt<'a>(headers: &'a HeaderMap, extensions: &Extensions) -> Attempt<'a> {
             Some(_) => Some(""),
         },
         confidential: Client::of(extensions).is_confidential(),
+        signed,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use roadstead_auth::{AccessController, Everybody, Issuer};
+use roadstead_events::Broadcaster;
 use roadstead_registry::Registry;
 
 use crate::limits::Limits;
@@ -28,6 +29,8 @@ pub struct Api {
     pub issuer: Option<Arc<Issuer>>,
     /// How much one caller may ask for.
     pub limits: Limits,
+    /// Who is told what happens; nobody where there is none.
+    pub events: Option<Arc<Broadcaster>>,
 }
 
 /// How a registry appears over HTTP.
@@ -54,6 +57,7 @@ impl Api {
             access: Arc::new(Everybody),
             issuer: None,
             limits: Limits::default(),
+            events: None,
         }
     }
 
@@ -81,6 +85,12 @@ impl Api {
     #[must_use]
     pub fn with_access(self, access: Arc<dyn AccessController>) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, which tells `events` what happens.
+    #[must_use]
+    pub fn with_events(self, events: Option<Arc<Broadcaster>>) -> Self {
+        Self { events, ..self }
     }
 
     /// The same, with a token server.

@@ -41,7 +41,7 @@ section! {
         /// Headers that are added to each answer.
         headers: BTreeMap<String, Vec<String>> = HEADERS;
         /// Web pages on other origins.
-        cors: Option<Cors> = nested(Cors::KEYS).strict("origins").differs("Distribution 3 has only `headers`; the keys are those of the registry before it (docker-registry 0.9).");
+        cors: Option<Cors> = nested(Cors::KEYS).strict(&["origins"]).differs("Distribution 3 has only `headers`; the keys are those of the registry before it (docker-registry 0.9).");
         /// How much one caller may ask for. Each process counts for itself, and a function not at all.
         limits: Limits = nested(Limits::KEYS).differs("Roadstead's own.");
         /// The debug server.
@@ -309,9 +309,9 @@ section! {
     /// `http.limits`.
     Limits {
         /// How many requests; what is more is answered with 429.
-        requests: Option<RequestLimit> = nested(RequestLimit::KEYS).strict("rate");
+        requests: Option<RequestLimit> = nested(RequestLimit::KEYS).strict(&["rate"]);
         /// How many uploads; what is more is answered with 429.
-        uploads: Option<UploadLimit> = nested(UploadLimit::KEYS).strict("concurrent");
+        uploads: Option<UploadLimit> = nested(UploadLimit::KEYS).strict(&["concurrent"]);
     }
 }
 
