@@ -11,6 +11,8 @@ use roadstead_configuration::Configuration;
 use roadstead_configuration::notifications::Endpoint;
 use roadstead_events::{Broadcaster, Delivery, Filter, HttpEndpoint, Outlet, Retry, Source};
 
+use crate::Shared;
+
 /// Whoever the configuration names; `None` where it names nobody.
 ///
 /// To deliver in the background takes a runtime, which this has to be called in.
@@ -32,7 +34,7 @@ pub fn events(
         outlets.push(outlet.with_context(|| format!("notifications.endpoints[{index}]"))?);
     }
     if let Some(written) = &notifications.eventbridge {
-        let outlet = eventbridge(written, delivery);
+        let outlet = eventbridge(written, delivery, &Shared::new(configuration));
         outlets.push(outlet.context("notifications.eventbridge")?);
     }
     if outlets.is_empty() {
@@ -82,6 +84,7 @@ use eventbridge::eventbridge;
 fn eventbridge(
     _: &roadstead_configuration::notifications::EventBridge,
     _: Delivery,
+    _: &Shared,
 ) -> anyhow::Result<Outlet> {
     anyhow::bail!("EventBridge is not built")
 }

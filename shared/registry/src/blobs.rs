@@ -8,6 +8,7 @@ use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key, Recipie
 
 use crate::Error;
 use crate::middleware::Change;
+use crate::recent::{Found, Moment};
 use crate::registry::{Parts, Repository};
 
 /// The blobs of one repository.
@@ -53,9 +54,17 @@ impl Blobs<'_> {
     ///
     /// [`Error::BlobUnknown`] when the repository has no such blob.
     pub async fn stat(self, digest: &Digest) -> Result<BlobStat, Error> {
-        let (canonical, key) = self.locate(digest).await?;
-        let stat = self.0.parts().driver.try_stat(&key).await?;
-        sound(&canonical, stat).ok_or_else(|| Error::BlobUnknown(digest.clone()))
+        let (mut found, since) = self.locate(digest).await?;
+        if let Some(stat) = found.stat {
+            return Ok(stat);
+        }
+        let parts = self.0.parts();
+        let stat = parts.driver.try_stat(&found.key).await?;
+        let stat = sound(&found.canonical, stat);
+        let stat = stat.ok_or_else(|| Error::BlobUnknown(digest.clone()))?;
+        found.stat = Some(stat);
+        parts.recent.find(self.0.name, digest, &found, since);
+        Ok(stat)
     }
 
     /// A part of a blob, or the URL to fetch it from.
@@ -79,7 +88,7 @@ impl Blobs<'_> {
         digest: &Digest,
         range: ByteRange,
     ) -> Result<Pull, Error> {
-        let (canonical, key) = self.locate(digest).await?;
+        let (Found { canonical, key, .. }, _) = self.locate(digest).await?;
         let parts = self.0.parts();
         if let Some(url) = redirect(parts, &key, recipient).await? {
             return Ok(Pull::Redirect(url));
@@ -104,7 +113,9 @@ impl Blobs<'_> {
         let parts = self.0.parts();
         parts.policy.permit_delete()?;
         let _permit = self.0.permit(&Change::DeleteBlob(digest)).await?;
-        if parts.metadata.unlink(self.0.name, digest).await? {
+        let unlinked = parts.metadata.unlink(self.0.name, digest).await;
+        parts.recent.forget(self.0.name);
+        if unlinked? {
             return Ok(());
         }
         Err(Error::BlobUnknown(digest.clone()))
@@ -155,14 +166,18 @@ impl Blobs<'_> {
     ) -> Result<bool, Error> {
         let metadata = &self.0.parts().metadata;
         let alias = (canonical != digest).then_some(digest);
+        let recent = &self.0.parts().recent;
+        let since = recent.now();
         metadata.link(self.0.name, canonical, alias).await?;
-        let is_there = self.found_in(from, digest).await?.is_some();
-        if !is_there {
+        let Some((_, size)) = self.found_in(from, digest).await? else {
             metadata.unlink(self.0.name, canonical).await?;
-        }
-        Ok(is_there)
+            return Ok(false);
+        };
+        recent.link_blob(self.0.name, [canonical, digest], size, since);
+        Ok(true)
     }
 
+    /// The canonical digest of a blob of `repository`, and how many bytes it has.
     async fn found_in(
         self,
         repository: &RepositoryName,
@@ -172,8 +187,8 @@ impl Blobs<'_> {
         let Some(canonical) = parts.metadata.linked(repository, digest).await? else {
             return Ok(None);
         };
-        let size = stored_size(parts, &canonical).await?;
-        Ok(size.map(|size| (canonical, size)))
+        let stored = stored_size(parts, &canonical).await?;
+        Ok(stored.map(|size| (canonical, size)))
     }
 
     async fn found_anywhere(
@@ -203,15 +218,25 @@ impl Blobs<'_> {
         Ok(None)
     }
 
-    /// The canonical digest and the key of a blob of this repository.
-    async fn locate(self, digest: &Digest) -> Result<(Digest, Key), Error> {
+    /// Where a blob of this repository lies, and since when that is known.
+    async fn locate(self, digest: &Digest) -> Result<(Found, Moment), Error> {
         let parts = self.0.parts();
+        if let Some(found) = parts.recent.found(self.0.name, digest) {
+            return Ok(found);
+        }
+        let since = parts.recent.now();
         let unknown = || Error::BlobUnknown(digest.clone());
         let linked = parts.metadata.linked(self.0.name, digest).await?;
         let canonical = linked.ok_or_else(unknown)?;
         let location = parts.metadata.location(&canonical).await?;
         let key = Key::new(&location.ok_or_else(unknown)?)?;
-        Ok((canonical, key))
+        let found = Found {
+            canonical,
+            key,
+            stat: None,
+        };
+        parts.recent.find(self.0.name, digest, &found, since);
+        Ok((found, since))
     }
 }
 

@@ -213,7 +213,10 @@ impl OpenUpload<'_> {
         let metadata = &self.repository.parts().metadata;
         let name = self.repository.name;
         let alias = (canonical != *expected).then_some(expected);
+        let recent = &self.repository.parts().recent;
+        let (size, since) = (self.upload.size(), recent.now());
         metadata.link(name, &canonical, alias).await?;
+        recent.link_blob(name, [&canonical, expected], size, since);
         self.forget().await
     }
 

@@ -184,8 +184,17 @@ impl Bucket {
     }
 
     pub(crate) async fn delete(&self, object: &str) -> Result<(), Failure> {
+        self.delete_is(object, None).await
+    }
+
+    /// Deletes an object if it has the `etag`.
+    pub(crate) async fn delete_is(
+        &self,
+        object: &str,
+        etag: Option<String>,
+    ) -> Result<(), Failure> {
         let call = self.client.delete_object().bucket(&self.config.bucket);
-        let answer = call.key(object).send().await;
+        let answer = call.key(object).set_if_match(etag).send().await;
         answer.map_err(|error| Failure::new("DeleteObject", error))?;
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, NotedUploads, Object, Stat, Upload,
-    UploadNotes, UrlSigner, Write, WriteMode,
+    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, NotedUploads, Object, Stat,
+    Upload, UploadNotes, UrlSigner, Write, WriteMode,
 };
 
 use crate::bucket::{Bucket, Condition, Metadata};
@@ -59,7 +59,7 @@ impl S3Driver {
         let content = write.content.clone();
         let put = self
             .bucket
-            .put_if(&object, content, &condition, Metadata::default());
+            .put_if(&object, content, &condition, Metadata::own());
         match put.await {
             Ok(_) => Ok(()),
             Err(failure) if failure.kind == Kind::Condition => {
@@ -103,6 +103,10 @@ impl Driver for S3Driver {
 
     async fn delete(&self, key: &Key) -> Result<(), Error> {
         delete::delete(&self.bucket, &self.claims, key).await
+    }
+
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        delete::delete_if(&self.bucket, key, seen).await
     }
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {

@@ -27,6 +27,9 @@ const PARTS_LISTED: &str = "roadstead-parts-listed";
 const ON_UPLOAD: &str = "roadstead-on-upload";
 const ON_BYTES: &str = "roadstead-on-bytes";
 
+/// Marks an object that a driver has written as whole content.
+const OWN: &str = "roadstead-own";
+
 /// Stands for the id of a multipart upload that is about to begin.
 const ABOUT_TO_BEGIN: &str = "about-to-begin";
 
@@ -189,7 +192,17 @@ pub(crate) fn users_notes(head: &Head) -> Option<UploadNotes> {
     })
 }
 
+/// Whether a driver has written an object as whole content.
+pub(crate) fn is_own(head: &Head) -> bool {
+    head.metadata.contains_key(OWN)
+}
+
 impl Metadata {
+    /// That of whole content.
+    pub(crate) fn own() -> Self {
+        Self([(OWN.to_owned(), "yes".to_owned())].into())
+    }
+
     /// The same with the notes of whoever uses the driver.
     pub(crate) fn with_notes(mut self, notes: Option<&UploadNotes>) -> Self {
         if let Some(UploadNotes { upload, bytes }) = notes {

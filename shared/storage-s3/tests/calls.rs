@@ -41,6 +41,7 @@ impl Counted {
             "PutObject",
             "PutObject",
             "DeleteObject",
+            "DeleteObject",
             "PutObject",
         ];
         assert_eq!(requests, expected, "the probe, and the write itself");

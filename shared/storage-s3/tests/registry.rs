@@ -23,6 +23,7 @@ use support::{BUCKET, Folder};
 use uuid::Uuid;
 
 const MIB: usize = 1024 * 1024;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 struct Counted {
     folder: Folder,
@@ -40,7 +41,11 @@ impl Counted {
         driver.write(&[first()]).await.unwrap();
         self.proxy.requests();
         let layout = Layout::new(Arc::clone(&driver), Options::default());
-        Registry::new(Arc::new(layout), driver, Policy::default())
+        let policy = Policy {
+            delete: true,
+            ..Policy::default()
+        };
+        Registry::new(Arc::new(layout), driver, policy).with_memory(1000, DAY)
     }
 
     /// The objects of uploads under way.
@@ -134,11 +139,18 @@ async fn requests_of_a_registry() {
 
     let other = s3.registry().await;
     let other = other.repository(&name);
-    other.blobs().stat(&layer).await.unwrap();
-    report("blob HEAD", s3.requests(), 2);
     let pull = other.blobs().pull(&layer, ByteRange::ALL).await.unwrap();
     assert!(matches!(pull, Pull::Redirect(_)));
     report("blob GET", s3.requests(), 1);
+    other.blobs().stat(&layer).await.unwrap();
+    report("blob HEAD after it", s3.requests(), 1);
+    other.blobs().stat(&config).await.unwrap();
+    report("blob HEAD", s3.requests(), 2);
+    for digest in [&layer, &config] {
+        other.blobs().stat(digest).await.unwrap();
+        other.blobs().pull(digest, ByteRange::ALL).await.unwrap();
+        report("blob HEAD and GET, in memory", s3.requests(), 0);
+    }
 
     let manifest = format!(
         r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{layer}","size":16}}]}}"#
@@ -150,14 +162,14 @@ async fn requests_of_a_registry() {
         bytes: manifest.into(),
     };
     repository.manifests().push(manifest).await.unwrap();
-    report("manifest PUT", s3.requests(), 12);
+    report("manifest PUT", s3.requests(), 4);
     let latest: Reference = "latest".parse().unwrap();
     repository.manifests().pull(&latest).await.unwrap();
     report("manifest GET", s3.requests(), 1);
     let cold = s3.registry().await;
     let cold = cold.repository(&name);
     let pulled = cold.manifests().pull(&latest).await.unwrap();
-    report("manifest GET, nothing in memory", s3.requests(), 3);
+    report("manifest GET, nothing in memory", s3.requests(), 2);
     let digest = Reference::Digest(pulled.digest);
     for again in [&latest, &digest] {
         cold.manifests().pull(again).await.unwrap();
@@ -227,9 +239,8 @@ async fn purging_aborts_what_a_crash_has_left_where_no_upload_shows_it() {
         let create = client.create_multipart_upload().bucket(BUCKET);
         create.key(object).send().await.unwrap();
     }
-    let day = Duration::from_secs(24 * 3600);
     for (age, dry_run, left) in [
-        (day, false, 2),
+        (DAY, false, 2),
         (Duration::ZERO, true, 2),
         (Duration::ZERO, false, 1),
     ] {

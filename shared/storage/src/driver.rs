@@ -169,6 +169,9 @@ pub struct Object {
     pub stat: ContentStat,
     /// The bytes of the range.
     pub content: Content,
+    /// Whether a driver of this kind has written the content with [`Driver::write`]; `false` where
+    /// that cannot be told.
+    pub is_own: bool,
 }
 
 /// One write of whole, small content.

@@ -74,6 +74,7 @@ impl Driver for MemoryDriver {
         Ok(Object {
             stat: stored.stat(),
             content: Content::Bytes(stored.bytes.slice(part)),
+            is_own: false,
         })
     }
 

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_config::Region;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use roadstead_configuration::notifications::EventBridge;
 use roadstead_events::{Delivery, EventBridgeOptions, Filter, Outlet, Retry};
 
-use crate::credentials::{NO_REGION, provider};
+use crate::Shared;
+
+/// What an EventBridge other than AWS's is signed for when it has no region.
+const NO_REGION: &str = "us-east-1";
 
 /// A bus has no keys for these: AWS throttles for seconds.
 const RETRY: Retry = Retry {
@@ -16,13 +20,19 @@ const RETRY: Retry = Retry {
     backoff: Duration::from_secs(1),
 };
 
-pub(super) fn eventbridge(written: &EventBridge, delivery: Delivery) -> anyhow::Result<Outlet> {
+pub(super) fn eventbridge(
+    written: &EventBridge,
+    delivery: Delivery,
+    shared: &Shared,
+) -> anyhow::Result<Outlet> {
     let region = written.region.as_deref().unwrap_or(NO_REGION);
-    let credentials = provider(
-        written.accesskey.as_deref(),
-        written.secretkey.as_ref(),
-        Region::new(region.to_owned()),
-    );
+    let credentials =
+        match (&written.accesskey, &written.secretkey) {
+            (Some(access_key), Some(secret_key)) => SharedCredentialsProvider::new(
+                Credentials::new(access_key, secret_key.expose(), None, None, "configuration"),
+            ),
+            _ => shared.credentials.clone(),
+        };
     let options = EventBridgeOptions {
         bus: written.bus.clone().context("no bus is named")?,
         source: written.source.clone(),

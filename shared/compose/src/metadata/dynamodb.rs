@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::contents::Stored;
-use crate::credentials::{self, NO_REGION};
 use anyhow::{Context, bail};
+use aws_credential_types::Credentials;
 use roadstead_configuration::Configuration;
 use roadstead_configuration::metadata::{Dynamodb, Store};
 use roadstead_metadata_dynamodb::sdk::Client;
@@ -15,10 +14,17 @@ use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Builder, Region}
 use roadstead_metadata_dynamodb::{Creation, DynamoDb, Options};
 use roadstead_storage::Driver;
 
+use super::contents::Stored;
+use crate::Shared;
+
+/// What a DynamoDB other than AWS's is signed for when it has no region.
+const NO_REGION: &str = "us-east-1";
+
 pub(super) fn back_end(
     parameters: &Dynamodb,
     grace: Duration,
     driver: &Arc<dyn Driver>,
+    shared: &Shared,
 ) -> anyhow::Result<DynamoDb> {
     let options = Options {
         session_lifetime: parameters.uploadlifetime,
@@ -26,7 +32,7 @@ pub(super) fn back_end(
         ..Options::new(table(parameters)?)
     };
     let contents = Arc::new(Stored(Arc::clone(driver)));
-    Ok(DynamoDb::new(client(parameters), contents, options))
+    Ok(DynamoDb::new(client(parameters, shared), contents, options))
 }
 
 /// Creates the table that the configuration names, and gives its name; `false` when it was there.
@@ -40,7 +46,8 @@ pub async fn create_table(configuration: &Configuration) -> anyhow::Result<(Stri
         bail!("there is nothing to create: the configuration has no metadata.dynamodb");
     };
     let table = table(parameters)?;
-    let creation = roadstead_metadata_dynamodb::create_table(&client(parameters), table).await;
+    let client = client(parameters, &Shared::new(configuration));
+    let creation = roadstead_metadata_dynamodb::create_table(&client, table).await;
     let creation = creation.with_context(|| format!("the table {table} cannot be created"))?;
     Ok((table.to_owned(), creation == Creation::Created))
 }
@@ -50,7 +57,7 @@ fn table(parameters: &Dynamodb) -> anyhow::Result<&str> {
     table.context("metadata.dynamodb.table: no table is named")
 }
 
-fn client(parameters: &Dynamodb) -> Client {
+fn client(parameters: &Dynamodb, shared: &Shared) -> Client {
     const CONNECTING: Duration = Duration::from_secs(5);
     const ANSWERING: Duration = Duration::from_secs(10);
     const ATTEMPTS: u32 = 5;
@@ -61,13 +68,21 @@ fn client(parameters: &Dynamodb) -> Client {
         .operation_attempt_timeout(ANSWERING);
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::latest())
-        .region(region.clone())
+        .region(region)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts.build())
         .use_dual_stack(parameters.usedualstack)
         .use_fips(parameters.usefipsendpoint);
     builder.set_endpoint_url(parameters.endpoint.clone());
-    let (access_key, secret_key) = (&parameters.accesskey, &parameters.secretkey);
-    let credentials = credentials::provider(access_key.as_deref(), secret_key.as_ref(), region);
-    Client::from_conf(builder.credentials_provider(credentials).build())
+    builder = match (&parameters.accesskey, &parameters.secretkey) {
+        (Some(access_key), Some(secret_key)) => builder.credentials_provider(Credentials::new(
+            access_key.clone(),
+            secret_key.expose().to_owned(),
+            None,
+            None,
+            "configuration",
+        )),
+        _ => builder.credentials_provider(shared.credentials.clone()),
+    };
+    Client::from_conf(builder.build())
 }
