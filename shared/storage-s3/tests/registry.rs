@@ -15,7 +15,7 @@ use futures_util::stream;
 use roadstead_metadata::Page;
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digest, Digester, Reference, RepositoryName};
-use roadstead_registry::{NewManifest, Policy, Pull, Purged, Registry};
+use roadstead_registry::{Memory, NewManifest, Policy, Pull, Purged, Registry};
 use roadstead_storage::{ByteRange, Driver, Key, Write, WriteMode};
 use roadstead_storage_s3::{Config, S3Driver};
 use support::proxy::Proxy;
@@ -45,7 +45,11 @@ impl Counted {
             delete: true,
             ..Policy::default()
         };
-        Registry::new(Arc::new(layout), driver, policy).with_memory(1000, DAY)
+        Registry::new(Arc::new(layout), driver, policy).with_memory(Memory {
+            entries: 1000,
+            grace: DAY,
+            of_pulls: true,
+        })
     }
 
     /// The objects of uploads under way.

@@ -9,5 +9,6 @@ mod middleware;
 mod model;
 mod noted;
 mod purge;
+mod recent;
 mod recorded;
 mod resume;
