@@ -1,5 +1,7 @@
 //! Uploads: many hands, one content.
 
+use std::time::Duration;
+
 use futures_util::future::{join, join_all};
 use roadstead_oci::{Digest, Reference};
 use roadstead_registry::{Error, Registry};
@@ -180,6 +182,24 @@ async fn any_registry_goes_on_where_another_stopped() {
     finish(&registry(&store), &id, &digest).await.unwrap();
     let pulled = pull_blob(&registry(&store), &name("a"), &digest).await;
     assert_eq!(pulled.unwrap(), chunks.concat());
+}
+
+#[tokio::test]
+async fn purging_takes_away_what_is_old_enough() {
+    let store = super::store();
+    let registry = registry(&store);
+    for chunk in [&b""[..], b"content"] {
+        let id = begin(&registry).await;
+        append(&registry, &id, chunk).await.unwrap();
+    }
+    begin(&registry).await;
+    for (age, expected) in [(3600, 0), (0, 3), (0, 0)] {
+        let age = Duration::from_secs(age);
+        let purged = registry.purge_uploads(age, false).await.unwrap();
+        assert_eq!((purged.deleted, purged.errors), (expected, 0));
+    }
+    let left: Vec<String> = tree(&store).await.into_keys().collect();
+    assert_eq!(left, Vec::<String>::new());
 }
 
 #[tokio::test]
