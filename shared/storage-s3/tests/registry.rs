@@ -165,8 +165,16 @@ async fn requests_of_a_registry() {
         content_type: None,
         bytes: manifest.into(),
     };
-    repository.manifests().push(manifest).await.unwrap();
+    repository.manifests().push(manifest.clone()).await.unwrap();
     report("manifest PUT", s3.requests(), 4);
+    let elsewhere = s3.registry().await;
+    let elsewhere = elsewhere.repository(&name).manifests();
+    elsewhere.push(manifest).await.unwrap();
+    report(
+        "manifest PUT of what others have linked",
+        s3.requests(),
+        4 + 2 * 3,
+    );
     let latest: Reference = "latest".parse().unwrap();
     repository.manifests().pull(&latest).await.unwrap();
     report("manifest GET", s3.requests(), 1);
