@@ -17,6 +17,7 @@
 pub mod certificates;
 pub mod client;
 pub mod digest;
+mod emulator;
 pub mod faults;
 pub mod http2;
 pub mod image;
@@ -25,6 +26,7 @@ pub mod ministack;
 pub mod registry;
 pub mod skip;
 pub mod store;
+pub mod swift;
 pub mod template;
 pub mod tool;
 pub mod users;

@@ -19,6 +19,7 @@ pub mod fold;
 mod forwarded;
 mod origin_secret;
 pub mod response;
+mod signature;
 mod state;
 mod upload_origin;
 mod upload_state;
