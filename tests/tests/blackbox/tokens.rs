@@ -325,7 +325,7 @@ fn a_signing_key_that_changes_counts_at_once_and_may_stay_for_a_while() {
 
 #[test]
 fn autoredirect_sends_clients_to_the_host_that_they_know() {
-    roadstead_tests::only_by_socket!("a gateway says by which scheme it was asked");
+    roadstead_tests::only_by_socket!("a gateway says by which scheme it was reached");
     let openssl = require!("openssl");
     let store = Store::new();
     let config = json!({
