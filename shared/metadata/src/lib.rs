@@ -16,7 +16,7 @@ pub mod testkit;
 
 pub use error::Error;
 pub use record::{
-    Alias, HashState, Linked, ManifestPush, ManifestRecord, Page, Referrer, ReferrerQuery,
+    Adoption, Alias, HashState, Linked, ManifestPush, ManifestRecord, Page, Referrer, ReferrerQuery,
     Repositories, StoredBlob, UploadRemains, UploadSession,
 };
 pub use stores::{

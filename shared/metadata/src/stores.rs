@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use roadstead_oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
 
 use crate::{
-    Alias, Error, HashState, Linked, ManifestPush, ManifestRecord, Page, ReferrerQuery,
+    Adoption, Alias, Error, HashState, Linked, ManifestPush, ManifestRecord, Page, ReferrerQuery,
     Repositories, StoredBlob, UploadRemains, UploadSession,
 };
 
@@ -115,10 +115,14 @@ pub trait BlobStore: Send + Sync {
     /// does not say that there is content.
     async fn location(&self, digest: &Digest) -> Result<Option<String>, Error>;
 
-    /// Makes the committed bytes of an upload the content of `digest`, in place of content that
-    /// is there already. Durable on return; no byte is copied.
-    async fn adopt(&self, session: &UploadSession, digest: &Digest, size: u64)
-    -> Result<(), Error>;
+    /// Makes the committed bytes of an upload the content of its digest, in place of content that
+    /// is there already, and part of the repository, and ends the upload. Durable on return; no
+    /// byte is copied.
+    ///
+    /// # Errors
+    ///
+    /// When another process has ended the upload, other than by making it this blob.
+    async fn adopt(&self, adoption: &Adoption<'_>) -> Result<(), Error>;
 
     /// Makes the content that lies at the storage key `location` that of `digest`, in place of
     /// content that is there already, and gives the key where it lies now: where a digest has
@@ -172,6 +176,12 @@ pub trait UploadStore: Send + Sync {
     /// The storage key at which the upload's bytes grow.
     fn upload_location(&self, session: &UploadSession) -> String;
 
+    /// Whether uploads have to become content apart from where they grow, at a key that is
+    /// written once: where what is adopted is not moved.
+    fn adopts_in_place(&self) -> bool {
+        false
+    }
+
     /// The storage key below which nothing lies but what this back end has put there, and where
     /// the storage driver may abandon what is left of uploads; `None` when the back end sees to
     /// that itself.
@@ -180,6 +190,10 @@ pub trait UploadStore: Send + Sync {
     }
 
     /// Remembers a digest computed so far; only for bytes that are durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when another process has ended the upload, where the back end can tell.
     async fn save_hash_state(
         &self,
         session: &UploadSession,
@@ -196,8 +210,15 @@ pub trait UploadStore: Send + Sync {
         size: u64,
     ) -> Result<Option<HashState>, Error>;
 
-    /// Ends the upload `id`: nothing of it remains.
+    /// Ends the upload `id`: its bytes go, unless they have become a blob, and can no more become
+    /// one. Nothing of it remains but what [`UploadStore::uploads`] calls ended.
     async fn end(&self, repository: &RepositoryName, id: &str) -> Result<(), Error>;
+
+    /// Ends the upload `id` if it has not ended, and removes all that is left of it, also what
+    /// others wrote who had hold of it when it ended. For uploads so old that nobody has any more.
+    async fn purge(&self, repository: &RepositoryName, id: &str) -> Result<(), Error> {
+        self.end(repository, id).await
+    }
 
     /// All uploads of a repository, torsos too.
     async fn uploads(&self, repository: &RepositoryName) -> Result<Vec<UploadRemains>, Error>;

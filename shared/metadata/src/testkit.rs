@@ -93,7 +93,7 @@ async fn delete_all(metadata: &dyn Metadata) -> Result<(), Error> {
     let all = metadata.repositories(Repositories::All, Page::ALL).await?;
     for name in all {
         for upload in metadata.uploads(&name).await? {
-            metadata.end(&name, &upload.id).await?;
+            metadata.purge(&name, &upload.id).await?;
         }
         for link in metadata.links(&name, Page::ALL).await? {
             assert!(metadata.unlink(&name, &link.digest).await?);
@@ -158,6 +158,7 @@ macro_rules! metadata_suite {
             an_ended_upload_leaves_nothing
             what_can_be_no_upload_is_none
             the_last_hash_state_within_the_size_is_found
+            a_hash_state_says_of_which_bytes_it_is
             uploads_of_a_repository_are_listed
             repositories_are_listed_in_the_order_of_their_bytes
             the_catalog_has_repositories_with_manifests

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use roadstead_storage::{Error, Key, Upload};
+use roadstead_storage::{Apart, Error, Key, Upload};
 use rustix::fs::{FlockOperation, OFlags, flock, openat};
 use rustix::io::{Errno, pwritev};
 
@@ -35,6 +35,8 @@ pub(crate) struct FilesystemUpload {
     threads: Threads,
     key: Key,
     size: u64,
+    /// Whether it was committed apart, which its own key is as good as.
+    is_apart: bool,
     /// Absent while a thread has it.
     data: Option<Box<Data>>,
 }
@@ -50,6 +52,7 @@ impl FilesystemUpload {
             threads: threads.clone(),
             key: key.clone(),
             size: data.size,
+            is_apart: false,
             data: Some(Box::new(data)),
         })
     }
@@ -101,7 +104,24 @@ impl Upload for FilesystemUpload {
         self.with(Data::commit).await
     }
 
+    /// At its own key: the lock keeps every other process from it.
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        self.with(Data::commit).await?;
+        self.is_apart = true;
+        Ok(Apart {
+            key: self.key.clone(),
+            is_certain: true,
+        })
+    }
+
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     async fn cancel(&mut self) -> Result<(), Error> {
+        if self.is_apart {
+            return Ok(());
+        }
         self.with(Data::cancel).await
     }
 }

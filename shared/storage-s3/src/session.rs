@@ -20,6 +20,9 @@ const PARTS: &str = "roadstead-parts";
 const PARTS_SIZE: &str = "roadstead-parts-size";
 const PARTS_DIGEST: &str = "roadstead-parts-digest";
 
+/// Tells an object that was written for an upload from any other, whatever its bytes.
+pub(crate) const IDENTITY: &str = "roadstead-identity";
+
 /// Stands for the id of a multipart upload that is about to begin.
 const ABOUT_TO_BEGIN: &str = "about-to-begin";
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use roadstead_storage::{Error, Key, Upload};
+use roadstead_storage::{Apart, Error, Key, Upload};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::claims::{Claim, Claims, Committed};
 use crate::config::{LARGEST_PART, MIB, MOST_PARTS, SMALLEST_PART};
 use crate::error::{Failure, Kind};
 use crate::rename::{copy_parts, ranges_to_go_on_from};
-use crate::session::{Multipart, Notes, is_unfinished};
+use crate::session::{IDENTITY, Multipart, Notes, is_unfinished};
 
 /// How many parts of an upload are on the way to the store while the next one fills.
 const PARALLEL: usize = 2;
@@ -36,6 +36,12 @@ const RACES: usize = 10;
 /// the future of an operation was dropped, every further operation fails; another `Upload` of the
 /// key goes on from the last sync.
 ///
+/// Of an upload that ends apart ([`Ending::Apart`]) the content lies at a key of its own. Its
+/// multipart upload is one of an object beside, whose name is made up when it begins: S3 makes
+/// that object once, when the parts are joined, whoever does it. Without a multipart upload the
+/// whole content is one object with a name that is made up then. Nobody writes to either name
+/// again, whatever conditions the store honours.
+///
 /// S3 has no locks: only within this process is a key ever [`Error::Busy`] when it is opened. Of
 /// two processes that go on with an upload at the same time, the first to sync or commit wins and
 /// the other is told `Busy` then, as each of them writes its object only over the one it began
@@ -45,8 +51,13 @@ pub(crate) struct S3Upload {
     claim: Claim,
     key: Key,
     object: String,
+    ending: Ending,
     /// What lies at the key, as it was seen or written last.
     stored: Stored,
+    /// What the object there can be told by; empty when its bytes are not known here.
+    identity: String,
+    /// The object apart that another `Upload` joined from the parts, of which nobody learnt.
+    joined: Option<Joined>,
     /// The multipart upload, and those of its parts that have arrived.
     multipart: Option<Multipart>,
     parts: BTreeMap<usize, Part>,
@@ -60,6 +71,22 @@ pub(crate) struct S3Upload {
     settled: bool,
     /// Whether an operation has not come to its end.
     doubtful: bool,
+}
+
+/// Where the content will lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// At the upload's key.
+    AtItsKey,
+    /// At a key beside it that is written once.
+    Apart,
+}
+
+/// Content apart.
+#[derive(Clone, Debug)]
+struct Joined {
+    key: Key,
+    content: Committed,
 }
 
 /// What lies at the key of an upload.
@@ -82,6 +109,7 @@ impl S3Upload {
         bucket: &Arc<Bucket>,
         claims: &Claims,
         key: &Key,
+        ending: Ending,
     ) -> Result<Self, Error> {
         if *key == Key::root() {
             return Err(Error::InvalidKey(key.to_string()));
@@ -91,7 +119,10 @@ impl S3Upload {
             claim: claims.claim(key)?,
             key: key.clone(),
             object: bucket.object(key),
+            ending,
             stored: Stored::Nothing,
+            identity: String::new(),
+            joined: None,
             multipart: None,
             parts: BTreeMap::new(),
             next_part: 1,
@@ -112,6 +143,7 @@ impl S3Upload {
             answer => answer?,
         };
         let (etag, size) = (head.etag.clone(), head.stat.size);
+        self.identity = head.metadata.get(IDENTITY).cloned().unwrap_or_default();
         if !is_unfinished(&head) {
             let committed = Committed { etag, size };
             if size > self.bucket.config.chunk_size {
@@ -129,6 +161,9 @@ impl S3Upload {
         let unreadable = || Failure::found("resuming", "unreadable notes");
         let notes = Notes::of(&head.metadata).ok_or_else(unreadable)?;
         if !notes.are_before() && !self.resume_multipart(&notes).await? {
+            if self.resume_joined(&notes, &etag).await? {
+                return Ok(());
+            }
             tracing::warn!(upload = %self.key, "its multipart upload is gone: it begins anew");
             self.buffer.clear();
             self.stored = Stored::Remains(etag);
@@ -141,8 +176,8 @@ impl S3Upload {
 
     /// Goes on with the multipart upload of `notes`; `false` when it is gone.
     async fn resume_multipart(&mut self, notes: &Notes) -> Result<bool, Failure> {
-        let id = &notes.multipart.id;
-        let parts = match self.bucket.parts(&self.object, id, notes.parts).await {
+        let (object, id) = (self.content_object(&notes.multipart)?, &notes.multipart.id);
+        let parts = match self.bucket.parts(&object, id, notes.parts).await {
             Err(failure) if failure.kind == Kind::NoUpload => return Ok(false),
             parts => parts?,
         };
@@ -155,6 +190,46 @@ impl S3Upload {
         self.parts = (1..).zip(parts).collect();
         self.multipart = Some(notes.multipart.clone());
         Ok(true)
+    }
+
+    /// Goes on from the object apart that the parts of `notes` were joined to; `false` when there
+    /// is none. With which bytes is not known here.
+    async fn resume_joined(&mut self, notes: &Notes, etag: &str) -> Result<bool, Failure> {
+        if self.ending != Ending::Apart {
+            return Ok(false);
+        }
+        let key = self.beside(&notes.multipart.session)?;
+        let head = match self.bucket.head(&self.bucket.object(&key)).await {
+            Err(failure) if failure.kind == Kind::Bare404 => return Ok(false),
+            head => head?,
+        };
+        let (size, etag) = (head.stat.size, etag.to_owned());
+        self.buffer.clear();
+        self.sent = size;
+        self.identity = String::new();
+        self.stored = Stored::Notes(Committed { etag, size });
+        let content = Committed {
+            etag: head.etag,
+            size,
+        };
+        self.joined = Some(Joined { key, content });
+        Ok(true)
+    }
+
+    /// The key beside the upload's with this name.
+    fn beside(&self, name: &str) -> Result<Key, Failure> {
+        let parent = self.key.parent().unwrap_or_else(Key::root);
+        parent
+            .join(name)
+            .map_err(|error| Failure::found("naming an object", error))
+    }
+
+    /// The object that a multipart upload becomes.
+    fn content_object(&self, multipart: &Multipart) -> Result<String, Failure> {
+        match self.ending {
+            Ending::AtItsKey => Ok(self.object.clone()),
+            Ending::Apart => Ok(self.bucket.object(&self.beside(&multipart.session)?)),
+        }
     }
 
     /// Begins an operation. One that has not come to its end leaves nothing to rely on.
@@ -207,7 +282,7 @@ impl S3Upload {
         let number = self.next_part;
         self.next_part += 1;
         self.sent += content.len() as u64;
-        let (bucket, object) = (Arc::clone(&self.bucket), self.object.clone());
+        let (bucket, object) = (Arc::clone(&self.bucket), self.content_object(&multipart)?);
         self.on_the_way.spawn(async move {
             let part = bucket.put_part(&object, &multipart.id, number, content);
             Ok((number, part.await?))
@@ -240,27 +315,44 @@ impl S3Upload {
         let session = Uuid::new_v4().to_string();
         self.announce_multipart(&session).await?;
         let metadata = Multipart::metadata(&session);
-        let id = self.bucket.create_multipart(&self.object, &metadata);
-        let id = id.await?;
-        let multipart = Multipart { id, session };
+        let mut multipart = Multipart {
+            id: String::new(),
+            session,
+        };
+        let object = self.content_object(&multipart)?;
+        multipart.id = self.bucket.create_multipart(&object, &metadata).await?;
         self.multipart = Some(multipart.clone());
-        if let Stored::Large(stored) = &self.stored {
-            let to = (self.object.as_str(), multipart.id.as_str());
+        if let Some((from, stored)) = self.large() {
+            let to = (object.as_str(), multipart.id.as_str());
             let part = self.bucket.config.copy_chunk_size;
             let part = part_size(part, stored.size) as u64;
             let ranges = ranges_to_go_on_from(stored.size, part);
-            let from = (self.object.as_str(), stored.etag.as_str());
+            let from = (from.as_str(), stored.etag.as_str());
             let parts = copy_parts(&self.bucket, from, ranges, to).await?;
+            self.joined = None;
             self.next_part = parts.len() + 1;
             self.parts = (1..).zip(parts).collect();
         }
         Ok(multipart)
     }
 
+    /// The object that has the first bytes, all that were there when the upload was resumed.
+    fn large(&self) -> Option<(String, Committed)> {
+        match (&self.joined, &self.stored) {
+            (Some(joined), _) => Some((self.bucket.object(&joined.key), joined.content.clone())),
+            (None, Stored::Large(stored)) => Some((self.object.clone(), stored.clone())),
+            (None, _) => None,
+        }
+    }
+
     /// Notes that there will be a multipart upload. Should the process end before its id is
     /// noted, then whoever deletes the upload looks for it.
     async fn announce_multipart(&mut self, session: &str) -> Result<(), Failure> {
         self.settled = false;
+        if self.ending == Ending::Apart {
+            // It is found by its age.
+            return Ok(());
+        }
         let size = match &self.stored {
             Stored::Nothing => 0,
             Stored::Content(content) => content.size,
@@ -275,11 +367,18 @@ impl S3Upload {
     }
 
     /// Replaces what lies at the key, if nobody else has done so.
-    async fn put(&self, content: Bytes, metadata: Metadata) -> Result<String, Failure> {
+    async fn put(&mut self, content: Bytes, mut metadata: Metadata) -> Result<String, Failure> {
         let condition = self.untouched();
-        self.bucket
-            .put_if(&self.object, content, &condition, metadata)
-            .await
+        let identity = Uuid::new_v4().to_string();
+        if self.ending == Ending::Apart {
+            metadata.0.insert(IDENTITY.to_owned(), identity.clone());
+        }
+        let put = self
+            .bucket
+            .put_if(&self.object, content, &condition, metadata);
+        let etag = put.await?;
+        self.identity = identity;
+        Ok(etag)
     }
 
     /// The condition that nobody else has gone on with the upload.
@@ -295,6 +394,11 @@ impl S3Upload {
 
     async fn store(&mut self) -> Result<(), Failure> {
         let size = self.size();
+        match &self.joined {
+            Some(joined) if joined.content.size == size => return Ok(()),
+            Some(_) => drop(self.begun_multipart().await?),
+            None => {}
+        }
         match &self.stored {
             Stored::Content(stored) | Stored::Large(stored) | Stored::Notes(stored)
                 if stored.size == size =>
@@ -331,7 +435,11 @@ impl S3Upload {
             _ => {}
         }
         let etag = match self.multipart.clone() {
-            Some(multipart) => self.complete(&multipart).await?,
+            Some(multipart) => {
+                let untouched = self.untouched();
+                let condition = self.bucket.within_means(untouched).await?;
+                self.complete(&multipart, condition).await?.0
+            }
             None => {
                 let content = Bytes::from(std::mem::take(&mut self.buffer));
                 self.sent = size;
@@ -346,20 +454,67 @@ impl S3Upload {
         Ok(())
     }
 
-    /// Joins all parts; the `ETag` of the object.
-    async fn complete(&mut self, multipart: &Multipart) -> Result<String, Failure> {
+    async fn finish_apart(&mut self) -> Result<Apart, Failure> {
+        if self.ending != Ending::Apart {
+            let why = "the upload was opened to end at its own key";
+            return Err(Failure::found("committing apart", why));
+        }
+        let size = self.size();
+        match &self.joined {
+            Some(joined) if joined.content.size == size => {
+                return Ok(Apart {
+                    key: joined.key.clone(),
+                    is_certain: true,
+                });
+            }
+            Some(_) => drop(self.begun_multipart().await?),
+            None => {}
+        }
+        let apart = match self.multipart.clone() {
+            Some(multipart) => {
+                let (_, is_certain) = self.complete(&multipart, Condition::Any).await?;
+                let key = self.beside(&multipart.session)?;
+                Apart { key, is_certain }
+            }
+            None => {
+                let key = self.beside(&Uuid::new_v4().to_string())?;
+                let object = self.bucket.object(&key);
+                let content = Bytes::from(std::mem::take(&mut self.buffer));
+                let metadata = Metadata::default();
+                let put = self
+                    .bucket
+                    .put(&object, content, &Condition::Any, &metadata);
+                put.await?;
+                Apart {
+                    key,
+                    is_certain: true,
+                }
+            }
+        };
+        self.forget_all();
+        self.sent = size;
+        Ok(apart)
+    }
+
+    /// Joins all parts; the `ETag` of the object, and whether it is sure that these are the parts
+    /// it was joined from.
+    async fn complete(
+        &mut self,
+        multipart: &Multipart,
+        mut condition: Condition,
+    ) -> Result<(String, bool), Failure> {
         if !self.buffer.is_empty() {
             self.send_part().await?;
         }
         let parts = self.arrived_parts().await?;
-        let mut condition = self.bucket.within_means(self.untouched()).await?;
+        let object = self.content_object(multipart)?;
         let mut races = RACES;
         loop {
             let complete = self
                 .bucket
-                .complete(&self.object, &multipart.id, &parts, &condition);
+                .complete(&object, &multipart.id, &parts, &condition);
             let failure = match complete.await {
-                Ok(etag) => return Ok(etag),
+                Ok(etag) => return Ok((etag, true)),
                 Err(failure) => failure,
             };
             match failure.kind {
@@ -367,9 +522,9 @@ impl S3Upload {
                 Kind::Unknown if condition != Condition::Any => condition = Condition::Any,
                 // The answer to the same request, sent before, may have been lost.
                 Kind::NoUpload | Kind::Condition | Kind::NoObject => {
-                    let head = self.bucket.head(&self.object).await;
+                    let head = self.bucket.head(&object).await;
                     return match head {
-                        Ok(head) if multipart.became(&head) => Ok(head.etag),
+                        Ok(head) if multipart.became(&head) => Ok((head.etag, false)),
                         _ => Err(failure),
                     };
                 }
@@ -381,7 +536,8 @@ impl S3Upload {
     async fn discard(&mut self) -> Result<(), Failure> {
         self.on_the_way.shutdown().await;
         if let Some(multipart) = &self.multipart {
-            self.bucket.abort(&self.object, &multipart.id).await?;
+            let object = self.content_object(multipart)?;
+            self.bucket.abort(&object, &multipart.id).await?;
         }
         if self.doubtful || !matches!(self.stored, Stored::Nothing) {
             self.bucket.delete(&self.object).await?;
@@ -423,6 +579,21 @@ impl Upload for S3Upload {
         self.begin()?;
         let outcome = self.finish().await;
         self.end(outcome)
+    }
+
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        self.begin()?;
+        match self.finish_apart().await {
+            Ok(apart) => self.end(Ok(())).map(|()| apart),
+            Err(failure) => Err(match self.end(Err(failure)) {
+                Err(error) => error,
+                Ok(()) => Error::Busy(self.key.to_string()),
+            }),
+        }
+    }
+
+    fn identity(&self) -> Option<String> {
+        Some(self.identity.clone())
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {

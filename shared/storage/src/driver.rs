@@ -54,6 +54,13 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Busy`] while another `Upload` of the same key is alive.
     async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error>;
 
+    /// Like [`Driver::upload`], for an upload that will end by [`Upload::commit_apart`]. All who
+    /// open an upload open it the same way, and whatever stands in front of a driver hands this
+    /// on to it.
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        self.upload(key).await
+    }
+
     /// Moves content, durably and at once; content at `to` is replaced. `from` is content that
     /// was written, or an upload that was committed.
     ///
@@ -238,6 +245,30 @@ pub trait Upload: fmt::Debug + Send + Sync {
     /// busy until this `Upload` is dropped: nobody else can append to what is renamed next.
     async fn commit(&mut self) -> Result<(), Error>;
 
-    /// Ends the upload and deletes its bytes. The key stays busy until this `Upload` is dropped.
+    /// Ends the upload that was opened by [`Driver::upload_apart`]: its bytes become content,
+    /// durable on return, at a key beside the upload's own, under the same prefix, to which
+    /// nothing else is ever written: neither by another process that has hold of this upload, nor
+    /// by one whose request is late. What lies at the upload's own key stays, so that another
+    /// `Upload` can end it again should nobody learn of this one.
+    ///
+    /// The key may be the upload's own where a driver keeps other processes from it.
+    async fn commit_apart(&mut self) -> Result<Apart, Error>;
+
+    /// What the bytes that this upload began with, or has synced last, can be told from others
+    /// by, of whatever process; `None` where no other process can have changed them meanwhile.
+    fn identity(&self) -> Option<String>;
+
+    /// Ends the upload and deletes its bytes, but never content that was committed apart. The key
+    /// stays busy until this `Upload` is dropped.
     async fn cancel(&mut self) -> Result<(), Error>;
+}
+
+/// Content that an upload has become apart from its own key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Where it lies.
+    pub key: Key,
+    /// Whether it has the bytes that this `Upload` took in for sure; otherwise another process
+    /// may have ended the same upload with its own, and only reading them tells.
+    pub is_certain: bool,
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Stat, Upload, Write,
+    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Stat, Upload, Write,
 };
 
 /// What happens around an operation of the store.
@@ -154,6 +154,12 @@ impl Driver for Troubled {
         Ok(Box::new(TroubledUpload { upload, trouble }))
     }
 
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let upload = troubled(&*self.trouble, self.store.upload_apart(key)).await?;
+        let trouble = Arc::clone(&self.trouble);
+        Ok(Box::new(TroubledUpload { upload, trouble }))
+    }
+
     async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {
         troubled(&*self.trouble, self.store.rename(from, to)).await
     }
@@ -189,6 +195,14 @@ impl Upload for TroubledUpload {
 
     async fn commit(&mut self) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.commit()).await
+    }
+
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        troubled(&*self.trouble, self.upload.commit_apart()).await
+    }
+
+    fn identity(&self) -> Option<String> {
+        self.upload.identity()
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {
