@@ -3,9 +3,7 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use roadstead_metadata::{
-    Adoption, BlobStore, Error, LinkStore, Page, StoredBlob, UploadStore,
-};
+use roadstead_metadata::{Adoption, BlobStore, Error, LinkStore, Page, StoredBlob, UploadStore};
 use roadstead_oci::Digest;
 use roadstead_storage::{DriverExt, Key, ListOptions};
 

@@ -1,5 +1,6 @@
 //! What the stores exchange.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub struct ManifestPush {
     pub alias: Option<Digest>,
     /// Tags that point to it from now on.
     pub tags: Vec<Tag>,
+    /// Those of the tags that are not to be moved: they must be new, or point to it already.
+    pub fixed: BTreeSet<Tag>,
     /// The edge to its subject, if it has one.
     pub referrer: Option<Referrer>,
 }

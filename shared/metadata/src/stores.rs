@@ -30,7 +30,13 @@ pub trait ManifestStore: Send + Sync {
     ) -> Result<Option<Digest>, Error>;
 
     /// Stores a manifest with its tags and its edge. Durable on return; no reader sees a tag
-    /// before its manifest.
+    /// before its manifest. Of two pushes that make the same new tag a fixed one, in whatever
+    /// processes, one has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TagTaken`] when a fixed tag points to another manifest. Nothing is stored then
+    /// where the back end can do all at once; elsewhere the manifest may be, and other tags.
     async fn record(&self, push: &ManifestPush) -> Result<(), Error>;
 
     /// Removes the manifest with the canonical digest `digest`, every tag that points to it, and
@@ -43,13 +49,16 @@ pub trait ManifestStore: Send + Sync {
     ) -> Result<Vec<Tag>, Error>;
 
     /// Removes the manifest with the canonical digest `digest`, for which no tag stands, with
-    /// its edge to `subject` and all that remembers it; tags are left as they are.
+    /// its edge to `subject` and all that remembers it; tags are left as they are. `false`, and
+    /// nothing is removed, when it was pushed at `since` or later: what is pushed meanwhile stays,
+    /// whichever process of the back end's reach pushes it.
     async fn sweep_manifest(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
         subject: Option<&Digest>,
-    ) -> Result<(), Error>;
+        since: SystemTime,
+    ) -> Result<bool, Error>;
 
     /// The repository's manifests in the order of their canonical digests, which are the page's
     /// names.
@@ -121,7 +130,8 @@ pub trait BlobStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When another process has ended the upload, other than by making it this blob.
+    /// [`Error::Busy`] when another process has ended the upload, other than by making it this
+    /// blob.
     async fn adopt(&self, adoption: &Adoption<'_>) -> Result<(), Error>;
 
     /// Makes the content that lies at the storage key `location` that of `digest`, in place of

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use roadstead_metadata::{HashState, UploadSession};
+use roadstead_metadata::{Adoption, HashState, UploadSession};
 use roadstead_oci::{Algorithm, Digest};
-use roadstead_storage::{ByteRange, Content, Key, Upload};
+use roadstead_storage::{Apart, ByteRange, Content, Key, Upload};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Error;
 use crate::ingest::{Hashes, TransportError, ingest};
 use crate::middleware::Change;
-use crate::registry::Repository;
+use crate::registry::{Parts, Repository};
 
 /// The uploads of one repository.
 #[derive(Clone, Copy, Debug)]
@@ -84,11 +84,18 @@ impl<'a> Uploads<'a> {
     }
 
     async fn hold(self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let Parts {
+            driver, metadata, ..
+        } = self.0.parts();
         const PATIENCE: Duration = Duration::from_secs(5);
         const PAUSE: Duration = Duration::from_millis(20);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.0.parts().driver.upload(key).await {
+            let upload = match metadata.adopts_in_place() {
+                true => driver.upload_apart(key).await,
+                false => driver.upload(key).await,
+            };
+            match upload {
                 Err(roadstead_storage::Error::Busy(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -123,7 +130,8 @@ impl OpenUpload<'_> {
         let known = self.known_hashes(also).await?;
         let is_known = known.is_some();
         let hashes = known.unwrap_or_else(|| Hashes::new(None));
-        let (hashes, ended) = ingest(self.upload.as_mut(), hashes, body).await?;
+        let ingested = ingest(self.upload.as_mut(), hashes, body).await;
+        let (hashes, ended) = self.unless_ended(ingested).await?;
         self.hashes = is_known.then_some(hashes);
         ended
     }
@@ -131,15 +139,19 @@ impl OpenUpload<'_> {
     /// Makes what came so far survive a crash, and lets another request, process or registry go
     /// on from here without reading it again.
     pub async fn checkpoint(&mut self) -> Result<(), Error> {
-        self.upload.sync().await?;
-        let state = self.hashes.as_ref().and_then(Hashes::state);
-        if let Some(state) = state {
-            let offset = self.size();
-            let state = HashState { offset, state };
-            let metadata = &self.repository.parts().metadata;
-            metadata.save_hash_state(&self.session, &state).await?;
-        }
-        Ok(())
+        let synced = self.upload.sync().await.map_err(Error::from);
+        self.unless_ended(synced).await?;
+        let Some(state) = self.hashes.as_ref().and_then(Hashes::state) else {
+            return Ok(());
+        };
+        let state = HashState {
+            offset: self.size(),
+            state,
+            identity: self.upload.identity(),
+        };
+        let metadata = &self.repository.parts().metadata;
+        let saved = metadata.save_hash_state(&self.session, &state).await;
+        self.unless_ended(saved.map_err(Error::from)).await
     }
 
     /// Ends the upload: its bytes become the blob `expected` of the repository. Durable on
@@ -156,31 +168,58 @@ impl OpenUpload<'_> {
             return self.refuse(expected, actual.clone()).await;
         }
         let size = self.upload.size();
-        self.upload.commit().await?;
-        let (canonical, actual) = match known {
+        let committed = self.commit().await;
+        let committed = self.unless_ended(committed).await?;
+        let (canonical, actual) = match known.filter(|_| committed.is_certain) {
             Some(digests) => digests,
-            None => self.stored_digests(algorithm).await?,
+            None => self.stored_digests(algorithm, &committed).await?,
         };
         if actual != *expected {
             return self.refuse(expected, actual).await;
         }
-        let metadata = &self.repository.parts().metadata;
-        let name = self.repository.name;
-        if let Err(error) = metadata.adopt(&self.session, &canonical, size).await {
-            return Err(self.lost_to_another(error.into()).await);
-        }
-        let alias = (canonical != *expected).then_some(expected);
-        metadata.link(name, &canonical, alias).await?;
-        metadata.end(name, &self.session.id).await?;
+        let adoption = Adoption {
+            session: &self.session,
+            location: committed.key.as_str(),
+            digest: &canonical,
+            alias: (canonical != *expected).then_some(expected),
+            size,
+        };
+        let adopted = self.repository.parts().metadata.adopt(&adoption).await;
+        self.unless_ended(adopted.map_err(Error::from)).await?;
+        self.tidy().await;
         Ok(())
     }
 
-    /// What is wrong when the upload cannot become a blob: another process may have ended it.
-    async fn lost_to_another(&self, error: Error) -> Error {
-        match self.repository.uploads().session(&self.session.id).await {
-            Err(Error::UploadUnknown) => Error::UploadUnknown,
-            _ => error,
+    /// Makes the bytes content, of which no one but this request knows yet.
+    async fn commit(&mut self) -> Result<Apart, Error> {
+        let metadata = &self.repository.parts().metadata;
+        if metadata.adopts_in_place() {
+            return Ok(self.upload.commit_apart().await?);
         }
+        self.upload.commit().await?;
+        Ok(Apart {
+            key: Key::new(&metadata.upload_location(&self.session))?,
+            is_certain: true,
+        })
+    }
+
+    /// Deletes what is left where an upload grew that is a blob elsewhere. Purging would as well.
+    async fn tidy(&mut self) {
+        if !self.repository.parts().metadata.adopts_in_place() {
+            return;
+        }
+        if let Err(error) = self.upload.cancel().await {
+            tracing::warn!(upload = %self.session.id, %error, "what is left of a finished upload stays until it is purged");
+        }
+    }
+
+    /// Says what it means that another process has got in the way: it may have ended the upload.
+    async fn unless_ended<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if !matches!(outcome, Err(Error::UploadBusy)) {
+            return outcome;
+        }
+        self.repository.uploads().session(&self.session.id).await?;
+        outcome
     }
 
     async fn refuse(self, expected: &Digest, actual: Digest) -> Result<(), Error> {
@@ -216,13 +255,18 @@ impl OpenUpload<'_> {
     }
 
     /// The same, from the bytes themselves: they can be read once they are committed.
-    async fn stored_digests(&self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
+    async fn stored_digests(
+        &self,
+        algorithm: Algorithm,
+        committed: &Apart,
+    ) -> Result<(Digest, Digest), Error> {
         let (hashes, offset) = match algorithm {
-            Algorithm::Sha256 => self.last_state().await?,
+            Algorithm::Sha256 if committed.is_certain => self.last_state().await?,
             _ => None,
         }
         .unwrap_or_else(|| (Hashes::new(Some(algorithm)), 0));
-        let (canonical, other) = self.read_from(hashes, offset).await?.finish();
+        let hashes = self.read_from(&committed.key, hashes, offset).await?;
+        let (canonical, other) = hashes.finish();
         let wanted = other.unwrap_or_else(|| canonical.clone());
         Ok((canonical, wanted))
     }
@@ -240,18 +284,19 @@ impl OpenUpload<'_> {
         })
     }
 
-    /// The last state that was kept, and of how many bytes it is.
+    /// The last state that was kept of these bytes and no others, and of how many it is.
     async fn last_state(&self) -> Result<Option<(Hashes, u64)>, Error> {
         let metadata = &self.repository.parts().metadata;
         let kept = metadata.hash_state(&self.session, self.size()).await?;
+        let identity = self.upload.identity();
+        let kept = kept.filter(|kept| kept.identity.is_none() || kept.identity == identity);
         Ok(kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset))))
     }
 
-    async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {
+    async fn read_from(&self, key: &Key, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {
         /// How many bytes are read in one go.
         const STEP: u64 = 4 * 1024 * 1024;
         let parts = self.repository.parts();
-        let key = Key::new(&parts.metadata.upload_location(&self.session))?;
         let mut offset = offset;
         while offset < self.size() {
             let length = STEP.min(self.size() - offset);
@@ -259,7 +304,7 @@ impl OpenUpload<'_> {
                 offset,
                 length: Some(length),
             };
-            let object = match parts.driver.read(&key, range).await {
+            let object = match parts.driver.read(key, range).await {
                 // They were there: another process has taken them, and is about to end this.
                 Err(roadstead_storage::Error::NotFound(_)) => return Err(Error::UploadBusy),
                 object => object?,

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{Apart, Error, Key, Upload};
-use rustix::fs::{FlockOperation, OFlags, flock, openat};
+use rustix::fs::{
+    FlockOperation, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock, futimens, openat,
+};
 use rustix::io::{Errno, pwritev};
 
 use crate::directory::{ATTEMPTS, Directory};
@@ -21,6 +23,15 @@ use crate::{error, range};
 /// The kernel is asked to write out an upload in steps of this many bytes, so that the sync at
 /// the end is short.
 const WRITE_BACK: u64 = 8 * 1024 * 1024;
+
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: UTIME_NOW,
+};
+const KEEP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: UTIME_OMIT,
+};
 
 /// The most slices that one `pwritev` takes (`IOV_MAX`).
 const SLICES: usize = 1024;
@@ -215,7 +226,14 @@ impl Data {
         Ok(())
     }
 
+    /// Age counts from now on, not from when the last bytes came.
     fn commit(&mut self) -> Result<(), Error> {
+        let now = Timestamps {
+            last_access: KEEP,
+            last_modification: NOW,
+        };
+        let touched = futimens(&self.file, &now);
+        touched.map_err(|error| self.failure("touch", error.into()))?;
         self.sync()?;
         if !is_at(&self.file, &self.disk.path(&self.key)) {
             return Err(error::not_found(&self.key));

@@ -246,6 +246,8 @@ impl S3Upload {
         self.doubtful = outcome.is_err();
         outcome.map_err(|failure| match failure.kind {
             Kind::Condition | Kind::Race => Error::Busy(self.key.to_string()),
+            // Another process has joined the parts.
+            Kind::NoUpload if self.ending == Ending::Apart => Error::Busy(self.key.to_string()),
             _ => failure.outage(),
         })
     }

@@ -1,5 +1,6 @@
 //! The contract of a back end for bytes.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::time::SystemTime;
@@ -97,6 +98,14 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         }
     }
 
+    /// Waits for the turn called `name`, one component of a key, as [`Share`] says, and takes it
+    /// until what is returned is dropped: against all other processes on the same store, and
+    /// against this one. `None` in a back end without locks.
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        let _nobody_waits = (name, share);
+        Ok(None)
+    }
+
     /// Gives up what was begun below `prefix` before `since`, is no content yet and has no key of
     /// its own: parts of multipart uploads in an object store. How many there were; none in a
     /// back end that keeps everything under keys.
@@ -113,6 +122,18 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         None
     }
 }
+
+/// How a turn is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// With others who take it so.
+    Shared,
+    /// Alone.
+    Alone,
+}
+
+/// A turn, until it is dropped.
+pub type Turn = Box<dyn Any + Send + Sync>;
 
 /// What lies at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    Apart, ByteRange, Content, ContentStat, Driver, Entry, EntryKind, Error, Key, ListOptions, Object,
-    Stat, Upload, Write, WriteMode,
+    Apart, ByteRange, Content, ContentStat, Driver, Entry, EntryKind, Error, Key, ListOptions,
+    Object, Stat, Upload, Write, WriteMode,
 };
 
 /// Keeps content in memory. A clone is another driver on the same store.

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::stream;
 use roadstead_metadata::Page;
 use roadstead_oci::{Digest, Reference, RepositoryName};
-use roadstead_registry::{CollectOptions, Error, NewManifest, Policy, Registry, TransportError};
+use roadstead_registry::{
+    CollectOptions, Error, NewManifest, Policy, Purged, Registry, TransportError,
+};
 
 use crate::kit::{app, assert_sound, sha256, sha512, tag};
 use crate::store::Table;
@@ -163,5 +165,7 @@ async fn a_wrong_digest_leaves_nothing() {
     let pushed = push_blob(&registry, &app(), b"content", &sha256(b"other")).await;
     assert!(matches!(pushed, Err(Error::DigestMismatch { .. })));
     assert_eq!(table.contents().await, Vec::<String>::new());
+    let purged = registry.purge_uploads(Duration::ZERO, false).await.unwrap();
+    assert_eq!(purged, Purged::default(), "the client has been told");
     assert_eq!(table.rows().await.len(), 1, "only the repository is known");
 }

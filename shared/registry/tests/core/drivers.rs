@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Stat, Upload, Write,
+    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Share, Stat,
+    Turn, Upload, Write,
 };
 
 /// What happens around an operation of the store.
@@ -166,6 +167,10 @@ impl Driver for Troubled {
 
     async fn delete(&self, key: &Key) -> Result<(), Error> {
         troubled(&*self.trouble, self.store.delete(key)).await
+    }
+
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        self.store.turn(name, share).await
     }
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {

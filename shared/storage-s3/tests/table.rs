@@ -1,0 +1,334 @@
+//! Two registries on one bucket and one table that have hold of the same upload: what a client was
+//! told is stored stays what its digest says, whatever the other one does, and whether or not the
+//! bucket honours conditional writes.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Credentials, Region};
+use roadstead_metadata_dynamodb::sdk::{Client, Config};
+use roadstead_metadata_dynamodb::{Contents, ContentsError, DynamoDb, Options, create_table};
+use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
+use roadstead_registry::{Error, OpenUpload, Policy, Pull, Registry, TransportError};
+use roadstead_storage::{ByteRange, Content, Driver, DriverExt, Key, ListOptions};
+use roadstead_storage_s3::S3Driver;
+use support::Folder;
+use support::proxy::{Fate, Proxy};
+use uuid::Uuid;
+
+const MIB: usize = 1024 * 1024;
+
+/// What the bucket makes of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Conditions {
+    Honoured,
+    Unknown,
+}
+
+/// A bucket and a table.
+struct Shared {
+    folder: Folder,
+    conditions: Conditions,
+    table: String,
+}
+
+impl Shared {
+    async fn new(conditions: Conditions) -> Option<Self> {
+        let shared = Self {
+            folder: Folder::new().await?,
+            conditions,
+            table: format!("table-{}", Uuid::new_v4()),
+        };
+        create_table(&shared.client(), &shared.table).await.unwrap();
+        Some(shared)
+    }
+
+    fn client(&self) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(self.folder.url)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"));
+        Client::from_conf(config.build())
+    }
+
+    /// A driver as a process of its own has it.
+    async fn driver(&self) -> Arc<dyn Driver> {
+        let mut config = self.folder.config();
+        if self.conditions == Conditions::Unknown {
+            let proxy = Proxy::new(self.folder.url).await;
+            let mut puts = 0;
+            // The first three are the driver's probe.
+            proxy.rule(move |request| {
+                puts += usize::from(request == "PutObject");
+                match puts {
+                    2 | 3 if request == "PutObject" => Fate::Fail(501, "NotImplemented"),
+                    _ => Fate::Pass,
+                }
+            });
+            config.endpoint = Some(proxy.url.clone());
+        }
+        Arc::new(S3Driver::new(config).unwrap())
+    }
+
+    async fn registry(&self) -> Registry {
+        let driver = self.driver().await;
+        let contents = Arc::new(InBucket(Arc::clone(&driver)));
+        let options = Options::new(self.table.clone());
+        let back_end = DynamoDb::new(self.client(), contents, options);
+        Registry::new(Arc::new(back_end), driver, Policy::default()).without_redirects()
+    }
+
+    /// The objects of uploads and blobs.
+    async fn objects(&self) -> Vec<String> {
+        let mut objects = self.folder.objects().await;
+        objects.retain(|object| object.starts_with("blobs/"));
+        objects
+    }
+}
+
+#[derive(Debug)]
+struct InBucket(Arc<dyn Driver>);
+
+#[async_trait]
+impl Contents for InBucket {
+    async fn read(&self, key: &str) -> Result<Option<Bytes>, ContentsError> {
+        Ok(self.0.try_get(&Key::new(key)?, u64::MAX).await?)
+    }
+
+    async fn write(&self, key: &str, content: Bytes) -> Result<(), ContentsError> {
+        Ok(self.0.put(&Key::new(key)?, content).await?)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ContentsError> {
+        self.0.try_delete(&Key::new(key)?).await?;
+        Ok(())
+    }
+
+    async fn delete_others(&self, prefix: &str, kept: &str) -> Result<(), ContentsError> {
+        let prefix = Key::new(prefix)?;
+        for entry in self.0.list(&prefix, ListOptions::ALL).await? {
+            let key = prefix.join(&entry.name)?;
+            if key.as_str() != kept {
+                self.0.try_delete(&key).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pattern(size: usize, seed: usize) -> Bytes {
+    (0..size).map(|at| (at ^ (at >> 9) ^ seed) as u8).collect()
+}
+
+fn sha256(content: &[u8]) -> Digest {
+    Digester::digest(Algorithm::Sha256, content)
+}
+
+fn name() -> RepositoryName {
+    "a/b".parse().unwrap()
+}
+
+async fn append(upload: &mut OpenUpload<'_>, content: &Bytes) -> Result<(), Error> {
+    let body = stream::iter([Ok::<_, TransportError>(content.clone())]);
+    upload.append(body, None).await
+}
+
+/// What is stored under a digest.
+async fn stored(shared: &Shared, digest: &Digest) -> Option<Bytes> {
+    let (registry, name) = (shared.registry().await, name());
+    let blobs = registry.repository(&name).blobs();
+    match blobs.pull(digest, ByteRange::ALL).await {
+        Err(Error::BlobUnknown(_)) => None,
+        Ok(Pull::Content { content, .. }) => {
+            let mut chunks = match content {
+                Content::Bytes(bytes) => return Some(bytes),
+                Content::Stream(chunks) => chunks,
+                Content::File(_) => panic!("a bucket has no files"),
+            };
+            let mut all = Vec::new();
+            while let Some(chunk) = chunks.next().await {
+                all.extend_from_slice(&chunk.unwrap());
+            }
+            Some(all.into())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Nobody is left who can mistake what is there.
+fn is_told(outcome: Result<(), Error>) {
+    match outcome {
+        Err(Error::UploadUnknown | Error::UploadBusy | Error::DigestMismatch { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the one that is late does.
+#[derive(Clone, Copy, Debug)]
+enum Late {
+    GoesOn,
+    FinishesOther,
+    FinishesSame,
+    Cancels,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_another_process_has_finished_can_spoil_nothing() {
+    for conditions in [Conditions::Honoured, Conditions::Unknown] {
+        for size in [100, 11 * MIB] {
+            for late in [
+                Late::GoesOn,
+                Late::FinishesOther,
+                Late::FinishesSame,
+                Late::Cancels,
+            ] {
+                let Some(shared) = Shared::new(conditions).await else {
+                    return;
+                };
+                check(&shared, size, late).await;
+            }
+        }
+    }
+}
+
+async fn check(shared: &Shared, size: usize, late: Late) {
+    let what = format!("{:?}, {size} bytes, {late:?}", shared.conditions);
+    let name = name();
+    let (one, other) = (shared.registry().await, shared.registry().await);
+    let id = one.repository(&name).uploads().begin().await.unwrap().id;
+    let (first, rest) = (pattern(size, 0), pattern(size, 1));
+    let mut upload = one.repository(&name).uploads().open(&id).await.unwrap();
+    append(&mut upload, &first).await.unwrap();
+    upload.checkpoint().await.unwrap();
+    drop(upload);
+
+    let uploads = other.repository(&name).uploads();
+    let mut held = uploads.open(&id).await.unwrap();
+    let mut upload = one.repository(&name).uploads().open(&id).await.unwrap();
+    append(&mut upload, &rest).await.unwrap();
+    let content = Bytes::from([&first[..], &rest[..]].concat());
+    let digest = sha256(&content);
+    upload.finish(&digest).await.unwrap();
+    assert!(stored(shared, &digest).await.unwrap() == content, "{what}");
+
+    let others = pattern(size, 2);
+    let mixed = sha256(&[&first[..], &others[..]].concat());
+    match late {
+        Late::GoesOn => {
+            let appended = append(&mut held, &others).await;
+            is_told(match appended {
+                Ok(()) => held.checkpoint().await,
+                failed => failed,
+            });
+            drop(held);
+        }
+        Late::FinishesOther => {
+            is_told(match append(&mut held, &others).await {
+                Ok(()) => held.finish(&mixed).await,
+                failed => failed,
+            });
+        }
+        Late::FinishesSame => {
+            let finished = match append(&mut held, &rest).await {
+                Ok(()) => held.finish(&digest).await,
+                failed => failed,
+            };
+            if finished.is_err() {
+                is_told(finished);
+            }
+        }
+        Late::Cancels => held.cancel().await.unwrap(),
+    }
+    assert!(stored(shared, &digest).await.unwrap() == content, "{what}");
+    assert!(stored(shared, &mixed).await.is_none(), "{what}");
+    is_told(uploads.open(&id).await.map(drop));
+
+    for _ in 0..2 {
+        one.purge_uploads(Duration::ZERO, false).await.unwrap();
+        let objects = shared.objects().await;
+        assert_eq!(objects.len(), 1, "{what}: {objects:?}");
+        assert_eq!(shared.folder.multiparts().await, [""; 0], "{what}");
+        assert!(stored(shared, &digest).await.unwrap() == content, "{what}");
+    }
+    one.purge_uploads(Duration::ZERO, false).await.unwrap();
+}
+
+/// Where a bucket honours no condition, the bytes of one process may lie where the other one has
+/// kept the state of its hash: then the state is that of other bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hash_of_the_bytes_of_another_process_is_not_taken_for_that_of_these() {
+    let Some(shared) = Shared::new(Conditions::Unknown).await else {
+        return;
+    };
+    let name = name();
+    let (one, other) = (shared.registry().await, shared.registry().await);
+    for size in [100, 11 * MIB] {
+        let id = one.repository(&name).uploads().begin().await.unwrap().id;
+        let uploads = [one.repository(&name), other.repository(&name)].map(|one| one.uploads());
+        let mut upload = uploads[0].open(&id).await.unwrap();
+        append(&mut upload, &Bytes::from_static(b"begun "))
+            .await
+            .unwrap();
+        upload.checkpoint().await.unwrap();
+        drop(upload);
+        let mut early = uploads[0].open(&id).await.unwrap();
+        let mut late = uploads[1].open(&id).await.unwrap();
+        let contents = [pattern(size, 1), pattern(size, 2)];
+        append(&mut early, &contents[0]).await.unwrap();
+        append(&mut late, &contents[1]).await.unwrap();
+        late.checkpoint().await.unwrap();
+        early.checkpoint().await.unwrap();
+        drop(early);
+        late.checkpoint().await.unwrap_or_default();
+        drop(late);
+        for content in &contents {
+            let content = &Bytes::from([b"begun ", &content[..]].concat());
+            let Ok(upload) = uploads[0].open(&id).await else {
+                continue;
+            };
+            let digest = sha256(content);
+            let finished = upload.finish(&digest).await;
+            if finished.is_ok() {
+                let stored = stored(&shared, &digest).await;
+                assert!(stored.as_ref() == Some(content), "{size} bytes");
+            } else {
+                is_told(finished);
+                assert!(stored(&shared, &digest).await.is_none(), "{size} bytes");
+            }
+        }
+    }
+}
+
+/// Of two that join the same parts one does, and the other does not claim what it has not seen.
+#[tokio::test]
+async fn parts_that_another_process_has_joined_are_not_taken_for_ones_own() {
+    let Some(shared) = Shared::new(Conditions::Unknown).await else {
+        return;
+    };
+    let key = Key::new("blobs/1/upload").unwrap();
+    let (one, other) = (shared.driver().await, shared.driver().await);
+    // As many as are no rest beyond the parts.
+    let content = pattern(8 * MIB, 0);
+    let mut upload = one.upload_apart(&key).await.unwrap();
+    upload
+        .append(&[content.clone(), content.clone()])
+        .await
+        .unwrap();
+    upload.sync().await.unwrap();
+    drop(upload);
+    let mut first = one.upload_apart(&key).await.unwrap();
+    let mut second = other.upload_apart(&key).await.unwrap();
+    let apart = first.commit_apart().await.unwrap();
+    assert!(apart.is_certain);
+    let late = second.commit_apart().await.unwrap();
+    assert_eq!((late.key, late.is_certain), (apart.key, false));
+    one.delete(&Key::root()).await.unwrap();
+}
