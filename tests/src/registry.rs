@@ -25,7 +25,7 @@ pub enum Implementation {
     Roadstead,
     /// The one under test as a Lambda function, behind an emulated Function URL.
     Lambda,
-    /// Debian's package `docker-registry`, CNCF Distribution 2.8.
+    /// CNCF Distribution: the first `docker-registry` of `PATH`, that of Debian's package as a rule.
     Debian,
 }
 

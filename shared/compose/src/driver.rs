@@ -6,8 +6,10 @@ mod s3;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use roadstead_configuration::storage;
+use roadstead_configuration::{Configuration, storage};
 use roadstead_storage::{Driver, MemoryDriver};
+
+use crate::Shared;
 
 const BUILT: &[&str] = &[
     #[cfg(feature = "filesystem")]
@@ -17,13 +19,17 @@ const BUILT: &[&str] = &[
     "s3",
 ];
 
-pub(crate) fn driver(driver: &storage::Driver) -> anyhow::Result<Arc<dyn Driver>> {
-    match driver {
+/// The configuration's driver. `shared` is what it shares with a store of metadata.
+pub(crate) fn driver(
+    configuration: &Configuration,
+    #[cfg_attr(not(feature = "s3"), expect(unused_variables, reason = "for S3"))] shared: &Shared,
+) -> anyhow::Result<Arc<dyn Driver>> {
+    match &configuration.storage.driver {
         #[cfg(feature = "filesystem")]
         storage::Driver::Filesystem(parameters) => filesystem(parameters),
         storage::Driver::Inmemory(_) => Ok(Arc::new(MemoryDriver::new())),
         #[cfg(feature = "s3")]
-        storage::Driver::S3(parameters) => s3::driver(parameters),
+        storage::Driver::S3(parameters) => s3::driver(parameters, shared.credentials.clone()),
         other => Err(anyhow!(
             "storage driver {} is not built; there are: {}",
             other.name(),

@@ -4,6 +4,8 @@
 //! features choose: a function need not link what it never meets.
 
 mod access;
+#[cfg(any(feature = "dynamodb", feature = "s3"))]
+mod aws;
 mod driver;
 mod http;
 mod identities;
@@ -30,16 +32,56 @@ pub use crate::metadata::{MetadataStores, metadata_stores};
 /// A driver or a parameter that cannot be had.
 pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
     let storage = &configuration.storage;
-    let driver = driver::driver(&storage.driver)?;
-    let metadata = metadata::metadata(configuration, &driver)?;
+    let shared = Shared::new(configuration);
+    let driver = driver::driver(configuration, &shared)?;
+    let metadata = metadata::metadata(configuration, &driver, &shared)?;
     let policy = policy::policy(configuration)?;
     let registry = Registry::new(metadata, Arc::clone(&driver), policy)
         .with_middleware(middleware::middleware(&configuration.middleware)?);
+    let registry = remembering(configuration, registry);
     let registry = middleware::redirected(registry, driver, &configuration.middleware.storage)?;
     Ok(match storage.redirect.disable {
         true => registry.without_redirects(),
         false => registry,
     })
+}
+
+/// What back ends share, made once.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    /// For those that have no keys of their own.
+    #[cfg(any(feature = "dynamodb", feature = "s3"))]
+    pub(crate) credentials: aws_credential_types::provider::SharedCredentialsProvider,
+}
+
+impl Shared {
+    #[cfg_attr(
+        not(any(feature = "dynamodb", feature = "s3")),
+        expect(unused_variables, reason = "for AWS")
+    )]
+    pub(crate) fn new(configuration: &Configuration) -> Self {
+        Self {
+            #[cfg(any(feature = "dynamodb", feature = "s3"))]
+            credentials: aws::credentials(configuration),
+        }
+    }
+}
+
+/// Over a layout in a bucket each question is a request; a folder answers at once, and a table
+/// knows what other processes do.
+fn remembering(configuration: &Configuration, registry: Registry) -> Registry {
+    use roadstead_configuration::metadata::Store;
+    use roadstead_configuration::storage::Driver;
+    let storage = &configuration.storage;
+    let grace = storage.maintenance.garbagecollect.graceage;
+    match (&storage.driver, &configuration.metadata.store) {
+        (Driver::S3(_), None | Some(Store::Layout(_))) => {
+            /// A bound on memory: some MiB.
+            const MOST: usize = 10_000;
+            registry.with_memory(metadata::remembered(storage).min(MOST), grace)
+        }
+        _ => registry,
+    }
 }
 
 /// How the registry appears over HTTP, and to whom. Reads the files of users and keys.

@@ -16,6 +16,8 @@ use roadstead_metadata::Metadata;
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_storage::Driver;
 
+use crate::Shared;
+
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::create_table;
 
@@ -28,13 +30,18 @@ const BUILT: &[&str] = &[
 pub(crate) fn metadata(
     configuration: &Configuration,
     driver: &Arc<dyn Driver>,
+    #[cfg_attr(
+        not(feature = "dynamodb"),
+        expect(unused_variables, reason = "for DynamoDB")
+    )]
+    shared: &Shared,
 ) -> anyhow::Result<Arc<dyn Metadata>> {
     match &configuration.metadata.store {
         None | Some(Store::Layout(_)) => Ok(Arc::new(layout(configuration, driver))),
         #[cfg(feature = "dynamodb")]
         Some(Store::Dynamodb(parameters)) => {
             let grace = configuration.storage.maintenance.garbagecollect.graceage;
-            let back_end = dynamodb::back_end(parameters, grace, driver)?;
+            let back_end = dynamodb::back_end(parameters, grace, driver, shared)?;
             Ok(Arc::new(back_end))
         }
         Some(other) => Err(anyhow!(
@@ -65,10 +72,11 @@ pub fn metadata_stores(configuration: &Configuration) -> anyhow::Result<Metadata
     if let None | Some(Store::Layout(_)) = &configuration.metadata.store {
         bail!("the configuration has no store of metadata but the layout");
     }
-    let driver = crate::driver::driver(&configuration.storage.driver)?;
+    let shared = Shared::new(configuration);
+    let driver = crate::driver::driver(configuration, &shared)?;
     Ok(MetadataStores {
         layout: Arc::new(layout(configuration, &driver)),
-        configured: metadata(configuration, &driver)?,
+        configured: metadata(configuration, &driver, &shared)?,
         driver,
     })
 }
@@ -78,18 +86,20 @@ fn layout(configuration: &Configuration, driver: &Arc<dyn Driver>) -> Layout {
     Layout::new(Arc::clone(driver), layout_options(&configuration.storage))
 }
 
+/// How many blobs and manifests may be remembered.
+pub(crate) fn remembered(storage: &Storage) -> usize {
+    let entries = storage.cache.blobdescriptorsize;
+    crate::size(entries.map_or(u64::MAX, NonZeroU64::get))
+}
+
 fn layout_options(storage: &Storage) -> Options {
     let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let tag_concurrency = match crate::size(storage.tag.concurrencylimit) {
         0 => processors(),
         limit => limit,
     };
-    let cached = storage
-        .cache
-        .blobdescriptorsize
-        .map_or(u64::MAX, NonZeroU64::get);
     Options {
         tag_concurrency,
-        cached_manifests: crate::size(cached),
+        cached_manifests: remembered(storage),
     }
 }

@@ -3,7 +3,9 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use roadstead_metadata::{Adoption, BlobStore, Error, LinkStore, Page, StoredBlob, UploadStore};
+use roadstead_metadata::{
+    Adoption, BlobStore, Error, LinkStore, Page, StoredBlob, UploadBytes, UploadStore,
+};
 use roadstead_oci::Digest;
 use roadstead_storage::{DriverExt, Key, ListOptions};
 
@@ -34,6 +36,13 @@ impl BlobStore for Layout {
         let name = &session.repository;
         self.link(name, digest, adoption.alias).await?;
         self.end(name, &session.id).await
+    }
+
+    async fn take_in(&self, digest: &Digest, upload: &mut dyn UploadBytes) -> Result<bool, Error> {
+        let to = paths::blob_data(digest).map_err(unavailable)?;
+        let _turn = self.blob_turn(digest).read().await;
+        upload.commit_as(to.as_str()).await?;
+        Ok(true)
     }
 
     async fn place(&self, digest: &Digest, location: &str, _size: u64) -> Result<String, Error> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roadstead_metadata::{Error, ManifestRecord};
 use roadstead_oci::{Digest, MAX_MANIFEST_SIZE, RepositoryName};
-use roadstead_storage::{Driver, DriverExt, Key, Share, Turn, Write, WriteMode};
+use roadstead_storage::{ByteRange, Driver, DriverExt, Key, Share, Turn, Write, WriteMode};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::cache::{ManifestCache, SeenRevisions};
@@ -96,19 +96,31 @@ impl Layout {
     /// The digest in a link. An empty or broken link, such as a crash of another registry can
     /// leave, counts as none, so that the next push repairs it.
     pub(crate) async fn read_link(&self, key: &Key) -> Result<Option<Digest>, Error> {
+        let link = self.open_link(key).await?;
+        Ok(link.map(|link| link.digest))
+    }
+
+    /// The same with what else is known of the link.
+    pub(crate) async fn open_link(&self, key: &Key) -> Result<Option<Link>, Error> {
         const LONGEST: u64 = 256;
-        let link = match self.driver.try_get(key, LONGEST).await {
-            Err(roadstead_storage::Error::TooLarge { .. }) => return Ok(None),
+        let opened = async {
+            let object = self.driver.read(key, ByteRange::ALL).await?;
+            let is_own = object.is_own;
+            Ok((object.collect(key, LONGEST).await?, is_own))
+        };
+        let (link, is_own) = match opened.await {
+            Err(
+                roadstead_storage::Error::TooLarge { .. } | roadstead_storage::Error::NotFound(_),
+            ) => return Ok(None),
             link => link.map_err(unavailable)?,
         };
-        let Some(link) = link else { return Ok(None) };
         let digest = std::str::from_utf8(&link)
             .ok()
             .and_then(|text| text.parse().ok());
         if digest.is_none() {
             tracing::warn!(link = %key, "passing over a link that holds no digest");
         }
-        Ok(digest)
+        Ok(digest.map(|digest| Link { digest, is_own }))
     }
 
     /// The names below `prefix`, none when there is no such prefix.
@@ -163,6 +175,13 @@ impl fmt::Debug for Layout {
             .field("driver", &self.driver)
             .finish()
     }
+}
+
+/// What a link says.
+pub(crate) struct Link {
+    pub(crate) digest: Digest,
+    /// Whether Roadstead wrote it.
+    pub(crate) is_own: bool,
 }
 
 /// A failed key or driver as this back end's failure; "busy" stays what it is.

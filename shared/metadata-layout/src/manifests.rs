@@ -25,10 +25,16 @@ impl ManifestStore for Layout {
     ) -> Result<Option<ManifestRecord>, Error> {
         match reference {
             Reference::Digest(digest) => self.by_digest(repository, digest).await,
-            Reference::Tag(tag) => match self.tag(repository, tag).await? {
-                Some(digest) => self.tagged(repository, &digest).await,
-                None => Ok(None),
-            },
+            Reference::Tag(tag) => {
+                let key = paths::tag_current(repository, tag).map_err(unavailable)?;
+                match self.open_link(&key).await? {
+                    // Whoever deletes a manifest removes the tags that point to it, so the tag is
+                    // enough; registries before 2.7 leave theirs, and those alone are doubted.
+                    Some(link) if link.is_own => self.content(&link.digest).await,
+                    Some(link) => self.tagged(repository, &link.digest).await,
+                    None => Ok(None),
+                }
+            }
         }
     }
 

@@ -98,6 +98,10 @@ pub(crate) fn upload(name: &RepositoryName, id: &str) -> Result {
     uploads(name)?.join(id)
 }
 
+pub(crate) fn upload_data(session: &UploadSession) -> Result {
+    upload(&session.repository, &session.id)?.join("data")
+}
+
 pub(crate) fn upload_started_at(name: &RepositoryName, id: &str) -> Result {
     upload(name, id)?.join("startedat")
 }

@@ -1,4 +1,9 @@
 //! Uploads under way: a folder each, which either registry can go on with.
+//!
+//! Where the driver keeps notes with an upload there are no files beside its bytes: when it was
+//! begun, and the state of its hash, are written and read by the calls that write and read these.
+//! In a bucket neither registry could go on with the other's uploads anyway, as each knows its
+//! multipart uploads in its own way; what Distribution has left there is ended and purged.
 
 use std::time::SystemTime;
 
@@ -16,9 +21,13 @@ use crate::paths;
 #[async_trait]
 impl UploadStore for Layout {
     async fn begin(&self, session: &UploadSession) -> Result<(), Error> {
+        if let Some(noted) = self.driver.noted_uploads() {
+            let key = paths::upload_data(session).map_err(unavailable)?;
+            let begun = noted.begin(&key, &session.note()).await;
+            return begun.map_err(unavailable);
+        }
         let key = paths::upload_started_at(&session.repository, &session.id);
-        let started_at = whole_seconds(session.started_at);
-        let write = file(key.map_err(unavailable)?, Bytes::from(started_at));
+        let write = file(key.map_err(unavailable)?, Bytes::from(session.note()));
         self.write(&[write]).await
     }
 
@@ -33,6 +42,12 @@ impl UploadStore for Layout {
             id: id.to_owned(),
             started_at,
         }))
+    }
+
+    fn noted_upload(&self, repository: &RepositoryName, id: &str) -> Option<String> {
+        self.driver.noted_uploads()?;
+        let key = paths::upload(repository, id).ok()?.join("data").ok()?;
+        Some(key.as_str().to_owned())
     }
 
     fn upload_location(&self, session: &UploadSession) -> String {
@@ -120,6 +135,9 @@ impl Layout {
         id: &str,
     ) -> Result<Option<OffsetDateTime>, Error> {
         const LONGEST: u64 = 64;
+        if let Some(session) = self.noted_session(repository, id).await? {
+            return Ok(Some(session.started_at));
+        }
         let Ok(key) = paths::upload_started_at(repository, id) else {
             return Ok(None);
         };
@@ -131,6 +149,23 @@ impl Layout {
             .as_deref()
             .and_then(|text| std::str::from_utf8(text).ok());
         Ok(text.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()))
+    }
+
+    /// The session that is noted with the bytes of an upload.
+    async fn noted_session(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<UploadSession>, Error> {
+        let (Some(noted), Some(key)) = (
+            self.driver.noted_uploads(),
+            self.noted_upload(repository, id),
+        ) else {
+            return Ok(None);
+        };
+        let key = Key::new(&key).map_err(unavailable)?;
+        let notes = noted.notes(&key).await.map_err(unavailable)?;
+        Ok(notes.and_then(|notes| UploadSession::noted(repository, id, &notes.upload)))
     }
 
     /// When anything below `key` was written last.
@@ -155,10 +190,4 @@ impl Layout {
         }
         Ok(last)
     }
-}
-
-/// RFC 3339 in UTC with whole seconds, as Distribution writes it.
-fn whole_seconds(moment: OffsetDateTime) -> String {
-    let moment = moment.to_offset(time::UtcOffset::UTC).truncate_to_second();
-    moment.format(&Rfc3339).unwrap_or_default()
 }

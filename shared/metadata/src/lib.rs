@@ -9,6 +9,7 @@
 //! a storage driver's. This crate knows neither drivers nor files.
 
 mod error;
+mod notes;
 mod record;
 mod stores;
 #[cfg(feature = "testkit")]
@@ -21,5 +22,5 @@ pub use record::{
 };
 pub use stores::{
     AliasStore, BlobStore, CatalogStore, LinkStore, ManifestStore, Metadata, ReferrerStore,
-    TagStore, UploadStore,
+    TagStore, UploadBytes, UploadStore,
 };

@@ -134,6 +134,14 @@ pub trait BlobStore: Send + Sync {
     /// blob.
     async fn adopt(&self, adoption: &Adoption<'_>) -> Result<(), Error>;
 
+    /// Makes the bytes of an upload the content of `digest`, in place of content that is there
+    /// already, where a digest has one place and bytes are put there. Durable on return. `false`,
+    /// and nothing is done, in a back end that adopts bytes wherever they lie.
+    async fn take_in(&self, digest: &Digest, upload: &mut dyn UploadBytes) -> Result<bool, Error> {
+        let _adopted = (digest, upload);
+        Ok(false)
+    }
+
     /// Makes the content that lies at the storage key `location` that of `digest`, in place of
     /// content that is there already, and gives the key where it lies now: where a digest has
     /// one place only, it is moved there. Durable on return; no byte passes through. For moving
@@ -156,6 +164,18 @@ pub trait BlobStore: Send + Sync {
         let _ = since;
         self.delete_blob(digest).await
     }
+}
+
+/// The bytes of an upload, whole and not content yet.
+#[async_trait]
+pub trait UploadBytes: Send {
+    /// Makes them the content at the storage key `location`, in place of what is there. Durable
+    /// on return.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when another process has ended the upload or gone on with it.
+    async fn commit_as(&mut self, location: &str) -> Result<(), Error>;
 }
 
 /// Edges from manifests to their subjects.
@@ -196,6 +216,16 @@ pub trait UploadStore: Send + Sync {
     /// the storage driver may abandon what is left of uploads; `None` when the back end sees to
     /// that itself.
     fn upload_root(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The storage key at which the bytes of the upload `id` grow, where the storage driver keeps
+    /// the session and the state of its hash with them, as notes
+    /// ([`UploadSession::note`], [`HashState::note`]): then they are to be read there, and an
+    /// upload has ended when nothing is left at that key. `None` where this back end keeps them,
+    /// or when there can be no such upload.
+    fn noted_upload(&self, repository: &RepositoryName, id: &str) -> Option<String> {
+        let _kept_here = (repository, id);
         None
     }
 

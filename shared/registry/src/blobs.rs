@@ -8,6 +8,7 @@ use roadstead_storage::{ByteRange, Content, ContentStat, DriverExt, Key, Recipie
 
 use crate::Error;
 use crate::middleware::Change;
+use crate::recent::{Found, Moment};
 use crate::registry::{Parts, Repository};
 
 /// The blobs of one repository.
@@ -44,9 +45,17 @@ impl Blobs<'_> {
     ///
     /// [`Error::BlobUnknown`] when the repository has no such blob.
     pub async fn stat(self, digest: &Digest) -> Result<BlobStat, Error> {
-        let (canonical, key) = self.locate(digest).await?;
-        let stat = self.0.parts().driver.try_stat(&key).await?;
-        sound(&canonical, stat).ok_or_else(|| Error::BlobUnknown(digest.clone()))
+        let (mut found, since) = self.locate(digest).await?;
+        if let Some(stat) = found.stat {
+            return Ok(stat);
+        }
+        let parts = self.0.parts();
+        let stat = parts.driver.try_stat(&found.key).await?;
+        let stat = sound(&found.canonical, stat);
+        let stat = stat.ok_or_else(|| Error::BlobUnknown(digest.clone()))?;
+        found.stat = Some(stat);
+        parts.recent.find(self.0.name, digest, &found, since);
+        Ok(stat)
     }
 
     /// A part of a blob, or the URL to fetch it from.
@@ -70,7 +79,7 @@ impl Blobs<'_> {
         digest: &Digest,
         range: ByteRange,
     ) -> Result<Pull, Error> {
-        let (canonical, key) = self.locate(digest).await?;
+        let (Found { canonical, key, .. }, _) = self.locate(digest).await?;
         let parts = self.0.parts();
         if let Some(url) = redirect(parts, &key, recipient).await? {
             return Ok(Pull::Redirect(url));
@@ -95,7 +104,9 @@ impl Blobs<'_> {
         let parts = self.0.parts();
         parts.policy.permit_delete()?;
         let _permit = self.0.permit(&Change::DeleteBlob(digest)).await?;
-        if parts.metadata.unlink(self.0.name, digest).await? {
+        let unlinked = parts.metadata.unlink(self.0.name, digest).await;
+        parts.recent.forget(self.0.name);
+        if unlinked? {
             return Ok(());
         }
         Err(Error::BlobUnknown(digest.clone()))
@@ -120,8 +131,8 @@ impl Blobs<'_> {
         let may_read = &|name: &RepositoryName| self.0.registry().serves(name) && may_read(name);
         let found = match from {
             Some(from) if may_read(from) => {
-                let canonical = self.found_in(from, digest).await?;
-                canonical.map(|canonical| (from.clone(), canonical))
+                let found = self.found_in(from, digest).await?;
+                found.map(|(canonical, _)| (from.clone(), canonical))
             }
             Some(_) => None,
             None => self.found_anywhere(digest, may_read).await?,
@@ -143,25 +154,29 @@ impl Blobs<'_> {
     ) -> Result<bool, Error> {
         let metadata = &self.0.parts().metadata;
         let alias = (canonical != digest).then_some(digest);
+        let recent = &self.0.parts().recent;
+        let since = recent.now();
         metadata.link(self.0.name, canonical, alias).await?;
-        let is_there = self.found_in(from, digest).await?.is_some();
-        if !is_there {
+        let Some((_, size)) = self.found_in(from, digest).await? else {
             metadata.unlink(self.0.name, canonical).await?;
-        }
-        Ok(is_there)
+            return Ok(false);
+        };
+        recent.link_blob(self.0.name, [canonical, digest], size, since);
+        Ok(true)
     }
 
+    /// The canonical digest of a blob of `repository`, and how many bytes it has.
     async fn found_in(
         self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Option<Digest>, Error> {
+    ) -> Result<Option<(Digest, u64)>, Error> {
         let parts = self.0.parts();
         let Some(canonical) = parts.metadata.linked(repository, digest).await? else {
             return Ok(None);
         };
-        let stored = is_stored(parts, &canonical).await?;
-        Ok(stored.then_some(canonical))
+        let stored = stored_size(parts, &canonical).await?;
+        Ok(stored.map(|size| (canonical, size)))
     }
 
     async fn found_anywhere(
@@ -175,7 +190,7 @@ impl Blobs<'_> {
         if digest.algorithm() == Algorithm::Sha256 && !is_stored(parts, digest).await? {
             return Ok(None);
         }
-        if let Some(found) = self.found_in(self.0.name, digest).await? {
+        if let Some((found, _)) = self.found_in(self.0.name, digest).await? {
             return Ok(Some((self.0.name.clone(), found)));
         }
         let page = Page {
@@ -184,22 +199,32 @@ impl Blobs<'_> {
         };
         let repositories = parts.metadata.repositories(Repositories::All, page).await?;
         for repository in repositories.iter().filter(|name| may_read(name)) {
-            if let Some(found) = self.found_in(repository, digest).await? {
+            if let Some((found, _)) = self.found_in(repository, digest).await? {
                 return Ok(Some((repository.clone(), found)));
             }
         }
         Ok(None)
     }
 
-    /// The canonical digest and the key of a blob of this repository.
-    async fn locate(self, digest: &Digest) -> Result<(Digest, Key), Error> {
+    /// Where a blob of this repository lies, and since when that is known.
+    async fn locate(self, digest: &Digest) -> Result<(Found, Moment), Error> {
         let parts = self.0.parts();
+        if let Some(found) = parts.recent.found(self.0.name, digest) {
+            return Ok(found);
+        }
+        let since = parts.recent.now();
         let unknown = || Error::BlobUnknown(digest.clone());
         let linked = parts.metadata.linked(self.0.name, digest).await?;
         let canonical = linked.ok_or_else(unknown)?;
         let location = parts.metadata.location(&canonical).await?;
         let key = Key::new(&location.ok_or_else(unknown)?)?;
-        Ok((canonical, key))
+        let found = Found {
+            canonical,
+            key,
+            stat: None,
+        };
+        parts.recent.find(self.0.name, digest, &found, since);
+        Ok((found, since))
     }
 }
 

@@ -101,8 +101,11 @@ impl Manifests<'_> {
             fixed: permits.iter().flat_map(Permit::fixed).cloned().collect(),
             referrer,
         };
+        let since = parts.recent.now();
         parts.metadata.record(&push).await?;
         self.check_again(&manifest, &canonical).await?;
+        let digests = [&canonical, &digest];
+        parts.recent.link_manifest(self.0.name, digests, since);
         Ok(Pushed { digest, subject })
     }
 
@@ -117,6 +120,7 @@ impl Manifests<'_> {
             metadata
                 .delete_manifest(self.0.name, digest, subject)
                 .await?;
+            self.0.parts().recent.forget(self.0.name);
         }
         checked
     }
@@ -141,9 +145,10 @@ impl Manifests<'_> {
         let manifest = record.and_then(|record| Manifest::parse(&record.bytes, None).ok());
         let subject = manifest.and_then(|manifest| manifest.subject);
         let subject = subject.as_ref().map(|subject| &subject.digest);
-        metadata
-            .delete_manifest(repository.name, &canonical, subject)
-            .await?;
+        let deleted = metadata.delete_manifest(repository.name, &canonical, subject);
+        let deleted = deleted.await;
+        parts.recent.forget(repository.name);
+        deleted?;
         Ok(())
     }
 
@@ -171,17 +176,23 @@ impl Manifests<'_> {
 
     /// An index may list blobs as well: build caches do.
     async fn has_child(self, digest: &Digest, size: u64) -> Result<bool, Error> {
-        let revision = self
-            .0
-            .parts()
-            .metadata
-            .revision(self.0.name, digest)
-            .await?;
+        let parts = self.0.parts();
+        if parts.recent.has_manifest(self.0.name, digest) {
+            return Ok(true);
+        }
+        if parts.recent.blob(self.0.name, digest) == Some(size) {
+            return Ok(true);
+        }
+        let revision = parts.metadata.revision(self.0.name, digest).await?;
         Ok(revision.is_some() || self.has_blob(digest, size).await?)
     }
 
     async fn has_blob(self, digest: &Digest, size: u64) -> Result<bool, Error> {
         let parts = self.0.parts();
+        let recent = parts.recent.blob(self.0.name, digest);
+        if recent.is_some_and(|stored| stored == size || size == 0) {
+            return Ok(true);
+        }
         let Some(canonical) = parts.metadata.linked(self.0.name, digest).await? else {
             return Ok(false);
         };
@@ -218,6 +229,7 @@ impl Manifests<'_> {
         }
         tracing::error!(blob.digest = %digest, "deleting a damaged blob, to be pushed again");
         parts.metadata.delete_blob(digest).await?;
+        parts.recent.forget(self.0.name);
         Ok(false)
     }
 }

@@ -1,6 +1,7 @@
 //! The registry and its repositories: where every operation begins.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use roadstead_metadata::{Metadata, Page};
 use roadstead_oci::RepositoryName;
@@ -9,6 +10,7 @@ use roadstead_storage::{Driver, UrlSigner};
 use crate::blobs::Blobs;
 use crate::manifests::Manifests;
 use crate::middleware::Middleware;
+use crate::recent::Recent;
 use crate::referrers::Referrers;
 use crate::tags::Tags;
 use crate::uploads::Uploads;
@@ -24,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) policy: Policy,
     pub(crate) middleware: Middleware,
+    pub(crate) recent: Arc<Recent>,
     /// Where clients are sent for bytes; `None` when the registry serves all of them itself.
     pub(crate) signer: Option<Arc<dyn UrlSigner>>,
 }
@@ -39,6 +42,7 @@ impl Registry {
             driver,
             policy,
             middleware: Middleware::default(),
+            recent: Arc::default(),
         }))
     }
 
@@ -51,6 +55,17 @@ impl Registry {
     /// The same registry, which sends clients where `signer` says.
     pub fn with_signer(self, signer: Arc<dyn UrlSigner>) -> Self {
         self.with(|parts| parts.signer = Some(signer))
+    }
+
+    /// The same registry, which remembers of at most `entries` blobs and manifests for a while that
+    /// they are there, and asks less of a store where each question is a request. `grace` is the
+    /// grace age of every garbage collection of the store.
+    ///
+    /// A manifest is taken without a look at what this process has linked in the last ten
+    /// minutes, or in half of `grace` if that is less; a blob that was found is pulled for a minute
+    /// without another look. What another process deletes shows only after that.
+    pub fn with_memory(self, entries: usize, grace: Duration) -> Self {
+        self.with(|parts| parts.recent = Arc::new(Recent::new(entries, grace)))
     }
 
     /// The same registry with `middleware` in front of it.

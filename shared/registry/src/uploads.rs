@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use roadstead_metadata::{Adoption, HashState, UploadSession};
-use roadstead_oci::{Algorithm, Digest};
+use roadstead_metadata::{Adoption, HashState, UploadBytes, UploadSession};
+use roadstead_oci::{Algorithm, Digest, Sha256State};
 use roadstead_storage::{Apart, ByteRange, Content, Key, Upload};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -26,6 +27,8 @@ pub struct OpenUpload<'a> {
     repository: Repository<'a>,
     session: UploadSession,
     upload: Box<dyn Upload>,
+    /// Whether what is known of it is noted with its bytes, and nowhere else.
+    is_noted: bool,
     hashes: Option<Hashes>,
 }
 
@@ -59,6 +62,15 @@ impl<'a> Uploads<'a> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
         let _permit = self.0.permit(&Change::Upload).await?;
+        match parts.metadata.noted_upload(self.0.name, id) {
+            Some(key) => self.open_noted(id, &Key::new(&key)?).await,
+            None => self.open_recorded(id).await,
+        }
+    }
+
+    /// Opens an upload of which the store of metadata keeps a record.
+    async fn open_recorded(self, id: &str) -> Result<OpenUpload<'a>, Error> {
+        let parts = self.0.parts();
         let session = self.session(id).await?;
         let key = Key::new(&parts.metadata.upload_location(&session))?;
         let upload = self.hold(&key).await?;
@@ -70,12 +82,35 @@ impl<'a> Uploads<'a> {
             }
             return Err(error);
         }
-        Ok(OpenUpload {
+        Ok(self.opened(session, upload, false))
+    }
+
+    /// Opens an upload whose bytes bring along what is known of it, or one of which a registry
+    /// has kept a record that notes nothing.
+    async fn open_noted(self, id: &str, key: &Key) -> Result<OpenUpload<'a>, Error> {
+        let upload = self.hold(key).await?;
+        let session = upload.notes();
+        let session =
+            session.and_then(|notes| UploadSession::noted(self.0.name, id, &notes.upload));
+        match session {
+            Some(session) => Ok(self.opened(session, upload, true)),
+            None => Ok(self.opened(self.session(id).await?, upload, false)),
+        }
+    }
+
+    fn opened(
+        self,
+        session: UploadSession,
+        upload: Box<dyn Upload>,
+        is_noted: bool,
+    ) -> OpenUpload<'a> {
+        OpenUpload {
             repository: self.0,
             session,
             upload,
+            is_noted,
             hashes: None,
-        })
+        }
     }
 
     async fn session(self, id: &str) -> Result<UploadSession, Error> {
@@ -139,16 +174,22 @@ impl OpenUpload<'_> {
     /// Makes what came so far survive a crash, and lets another request, process or registry go
     /// on from here without reading it again.
     pub async fn checkpoint(&mut self) -> Result<(), Error> {
+        let state = self.hashes.as_ref().and_then(Hashes::state);
+        if self.is_noted {
+            if let Some(state) = state {
+                let state = self.hash_state(state);
+                self.upload.note_bytes(state.note());
+            }
+            return Ok(self.upload.sync().await?);
+        }
         let synced = self.upload.sync().await.map_err(Error::from);
         self.unless_ended(synced).await?;
-        let Some(state) = self.hashes.as_ref().and_then(Hashes::state) else {
-            return Ok(());
+        let Some(state) = state else {
+            // Nothing is kept that could tell whether the upload is still there.
+            let session = self.repository.uploads().session(&self.session.id);
+            return session.await.map(drop);
         };
-        let state = HashState {
-            offset: self.size(),
-            state,
-            identity: self.upload.identity(),
-        };
+        let state = self.hash_state(state);
         let metadata = &self.repository.parts().metadata;
         let saved = metadata.save_hash_state(&self.session, &state).await;
         self.unless_ended(saved.map_err(Error::from)).await
@@ -167,16 +208,75 @@ impl OpenUpload<'_> {
         if let Some((_, actual)) = known.as_ref().filter(|(_, actual)| actual != expected) {
             return self.refuse(expected, actual.clone()).await;
         }
-        let size = self.upload.size();
-        let committed = self.commit().await;
-        let committed = self.unless_ended(committed).await?;
-        let (canonical, actual) = match known.filter(|_| committed.is_certain) {
+        if self.repository.parts().metadata.adopts_in_place() {
+            return self.finish_apart(expected, known).await;
+        }
+        let is_committed = known.is_none();
+        let (canonical, actual) = match known {
             Some(digests) => digests,
-            None => self.stored_digests(algorithm, &committed).await?,
+            None => {
+                self.upload.commit().await?;
+                self.stored_digests(algorithm, &self.at_its_key()?).await?
+            }
         };
         if actual != *expected {
             return self.refuse(expected, actual).await;
         }
+        if let Err(error) = self.become_content(&canonical, is_committed).await {
+            return Err(self.lost_to_another(error).await);
+        }
+        let metadata = &self.repository.parts().metadata;
+        let name = self.repository.name;
+        let alias = (canonical != *expected).then_some(expected);
+        let recent = &self.repository.parts().recent;
+        let (size, since) = (self.upload.size(), recent.now());
+        metadata.link(name, &canonical, alias).await?;
+        recent.link_blob(name, [&canonical, expected], size, since);
+        self.forget().await
+    }
+
+    /// Makes the bytes the content of `digest`.
+    async fn become_content(&mut self, digest: &Digest, is_committed: bool) -> Result<(), Error> {
+        let metadata = &self.repository.parts().metadata;
+        let mut bytes = Uploaded(self.upload.as_mut());
+        if metadata.take_in(digest, &mut bytes).await? {
+            return Ok(());
+        }
+        if !is_committed {
+            self.upload.commit().await?;
+        }
+        let own = self.at_its_key()?.key;
+        let adoption = Adoption {
+            session: &self.session,
+            location: own.as_str(),
+            digest,
+            alias: None,
+            size: self.upload.size(),
+        };
+        Ok(metadata.adopt(&adoption).await?)
+    }
+
+    /// The same where content is adopted in place: first it lies where nobody else writes, and
+    /// then it is a blob by one transaction.
+    async fn finish_apart(
+        mut self,
+        expected: &Digest,
+        known: Option<(Digest, Digest)>,
+    ) -> Result<(), Error> {
+        let size = self.upload.size();
+        let committed = self.upload.commit_apart().await.map_err(Error::from);
+        let committed = self.unless_ended(committed).await?;
+        let (canonical, actual) = match known.filter(|_| committed.is_certain) {
+            Some(digests) => digests,
+            None => self.stored_digests(expected.algorithm(), &committed).await?,
+        };
+        if actual != *expected {
+            return self.refuse(expected, actual).await;
+        }
+        let Parts {
+            metadata, recent, ..
+        } = self.repository.parts();
+        let since = recent.now();
         let adoption = Adoption {
             session: &self.session,
             location: committed.key.as_str(),
@@ -184,32 +284,39 @@ impl OpenUpload<'_> {
             alias: (canonical != *expected).then_some(expected),
             size,
         };
-        let adopted = self.repository.parts().metadata.adopt(&adoption).await;
-        self.unless_ended(adopted.map_err(Error::from)).await?;
-        self.tidy().await;
+        let adopted = metadata.adopt(&adoption).await.map_err(Error::from);
+        self.unless_ended(adopted).await?;
+        recent.link_blob(self.repository.name, [&canonical, expected], size, since);
+        // Purging would delete it as well.
+        if let Err(error) = self.upload.cancel().await {
+            tracing::warn!(upload = %self.session.id, %error, "what is left where an upload grew stays until it is purged");
+        }
         Ok(())
     }
 
-    /// Makes the bytes content, of which no one but this request knows yet.
-    async fn commit(&mut self) -> Result<Apart, Error> {
+    /// The bytes that were committed where they grew.
+    fn at_its_key(&self) -> Result<Apart, Error> {
         let metadata = &self.repository.parts().metadata;
-        if metadata.adopts_in_place() {
-            return Ok(self.upload.commit_apart().await?);
-        }
-        self.upload.commit().await?;
         Ok(Apart {
             key: Key::new(&metadata.upload_location(&self.session))?,
             is_certain: true,
         })
     }
 
-    /// Deletes what is left where an upload grew that is a blob elsewhere. Purging would as well.
-    async fn tidy(&mut self) {
-        if !self.repository.parts().metadata.adopts_in_place() {
-            return;
+    /// The state of the hash of all bytes so far.
+    fn hash_state(&self, state: Sha256State) -> HashState {
+        HashState {
+            offset: self.size(),
+            state,
+            identity: self.upload.identity().filter(|_| !self.is_noted),
         }
-        if let Err(error) = self.upload.cancel().await {
-            tracing::warn!(upload = %self.session.id, %error, "what is left of a finished upload stays until it is purged");
+    }
+
+    /// What is wrong when the upload cannot become a blob: another process may have ended it.
+    async fn lost_to_another(&self, error: Error) -> Error {
+        match self.repository.uploads().session(&self.session.id).await {
+            Err(Error::UploadUnknown) => Error::UploadUnknown,
+            _ => error,
         }
     }
 
@@ -229,9 +336,16 @@ impl OpenUpload<'_> {
     }
 
     /// Ends the upload and forgets its bytes.
-    ///
-    /// The metadata deletes them: another process may have made them a blob just now.
-    pub async fn cancel(self) -> Result<(), Error> {
+    pub async fn cancel(mut self) -> Result<(), Error> {
+        self.forget().await
+    }
+
+    /// Where there is a record, the metadata deletes the bytes: another process may have made them
+    /// a blob just now.
+    async fn forget(&mut self) -> Result<(), Error> {
+        if self.is_noted {
+            return Ok(self.upload.cancel().await?);
+        }
         let metadata = &self.repository.parts().metadata;
         metadata.end(self.repository.name, &self.session.id).await?;
         Ok(())
@@ -287,9 +401,13 @@ impl OpenUpload<'_> {
     /// The last state that was kept of these bytes and no others, and of how many it is.
     async fn last_state(&self) -> Result<Option<(Hashes, u64)>, Error> {
         let metadata = &self.repository.parts().metadata;
-        let kept = metadata.hash_state(&self.session, self.size()).await?;
+        let kept = match self.upload.notes().filter(|_| self.is_noted) {
+            Some(notes) => notes.bytes.as_deref().and_then(HashState::noted),
+            None => metadata.hash_state(&self.session, self.size()).await?,
+        };
         let identity = self.upload.identity();
         let kept = kept.filter(|kept| kept.identity.is_none() || kept.identity == identity);
+        let kept = kept.filter(|kept| kept.offset <= self.size());
         Ok(kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset))))
     }
 
@@ -313,6 +431,23 @@ impl OpenUpload<'_> {
             offset += length;
         }
         Ok(hashes)
+    }
+}
+
+/// The bytes of an upload as the metadata sees them.
+struct Uploaded<'a>(&'a mut dyn Upload);
+
+#[async_trait]
+impl UploadBytes for Uploaded<'_> {
+    async fn commit_as(&mut self, location: &str) -> Result<(), roadstead_metadata::Error> {
+        let committed = async { self.0.commit_as(&Key::new(location)?).await };
+        committed.await.map_err(|error| match error {
+            // Another process has it, which may be about to end the upload.
+            roadstead_storage::Error::NotFound(_) | roadstead_storage::Error::Busy(_) => {
+                roadstead_metadata::Error::Busy
+            }
+            error => roadstead_metadata::Error::Unavailable(Box::new(error)),
+        })
     }
 }
 

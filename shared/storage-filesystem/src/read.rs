@@ -127,6 +127,7 @@ impl Opened {
         Object {
             stat: self.stat,
             content: Content::Bytes(Bytes::from(bytes)),
+            is_own: false,
         }
     }
 
@@ -139,6 +140,7 @@ impl Opened {
         Object {
             stat: self.stat,
             content: Content::File(range),
+            is_own: false,
         }
     }
 }

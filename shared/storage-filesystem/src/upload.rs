@@ -18,7 +18,7 @@ use rustix::io::{Errno, pwritev};
 use crate::directory::{ATTEMPTS, Directory};
 use crate::disk::{Disk, Threads};
 use crate::write::MODE;
-use crate::{error, range};
+use crate::{error, range, rename};
 
 /// The kernel is asked to write out an upload in steps of this many bytes, so that the sync at
 /// the end is short.
@@ -127,6 +127,11 @@ impl Upload for FilesystemUpload {
 
     fn identity(&self) -> Option<String> {
         None
+    }
+
+    async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        let to = to.clone();
+        self.with(move |data| data.commit_as(&to)).await
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {
@@ -239,6 +244,11 @@ impl Data {
             return Err(error::not_found(&self.key));
         }
         Ok(())
+    }
+
+    fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        self.commit()?;
+        rename::rename(&self.disk, &self.key, to)
     }
 
     fn cancel(&mut self) -> Result<(), Error> {

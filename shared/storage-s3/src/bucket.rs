@@ -184,8 +184,17 @@ impl Bucket {
     }
 
     pub(crate) async fn delete(&self, object: &str) -> Result<(), Failure> {
+        self.delete_is(object, None).await
+    }
+
+    /// Deletes an object if it has the `etag`.
+    pub(crate) async fn delete_is(
+        &self,
+        object: &str,
+        etag: Option<String>,
+    ) -> Result<(), Failure> {
         let call = self.client.delete_object().bucket(&self.config.bucket);
-        let answer = call.key(object).send().await;
+        let answer = call.key(object).set_if_match(etag).send().await;
         answer.map_err(|error| Failure::new("DeleteObject", error))?;
         Ok(())
     }
@@ -343,36 +352,6 @@ impl Bucket {
             Err(failure) if failure.kind == Kind::NoUpload => Ok(()),
             answer => answer.map(|_| ()),
         }
-    }
-
-    /// The first `count` parts of a multipart upload.
-    pub(crate) async fn parts(
-        &self,
-        object: &str,
-        upload: &str,
-        count: usize,
-    ) -> Result<Vec<Part>, Failure> {
-        let mut found = Vec::with_capacity(count);
-        let mut marker = None;
-        while found.len() < count {
-            let call = self.client.list_parts().bucket(&self.config.bucket);
-            let call = call.key(object).upload_id(upload);
-            let answer = call.set_part_number_marker(marker).send().await;
-            let answer = answer.map_err(|error| Failure::new("ListParts", error))?;
-            for part in answer.parts() {
-                if found.len() < count && part.part_number() == Some(found.len() as i32 + 1) {
-                    found.push(Part {
-                        etag: part.e_tag().unwrap_or_default().to_owned(),
-                        size: part.size().unwrap_or_default().cast_unsigned(),
-                    });
-                }
-            }
-            if !answer.is_truncated().unwrap_or_default() || answer.parts().is_empty() {
-                break;
-            }
-            marker = answer.next_part_number_marker;
-        }
-        Ok(found)
     }
 
     /// The multipart uploads under way whose object's name begins with `prefix`.

@@ -1,9 +1,5 @@
 //! The SDK's client, made of the driver's parameters.
 
-use std::sync::Arc;
-
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
-use aws_credential_types::provider::future;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::{
     BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
@@ -11,11 +7,10 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, ConfigBag, Credentials, Intercept, ProvideCredentials, Region,
-    RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
+    BehaviorVersion, Builder, ConfigBag, Intercept, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, RuntimeComponents,
 };
 use aws_sdk_s3::error::{BoxError, DisplayErrorContext};
-use tokio::sync::OnceCell;
 
 use crate::{Config, insecure};
 
@@ -34,7 +29,7 @@ pub(crate) fn client(config: &Config) -> Client {
         .read_timeout(patience.answer);
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::latest())
-        .region(region.clone())
+        .region(region)
         .retry_config(retries)
         .retry_partition(own_retries())
         .timeout_config(timeouts.build())
@@ -42,19 +37,7 @@ pub(crate) fn client(config: &Config) -> Client {
         .use_dual_stack(config.dual_stack)
         .use_fips(config.fips)
         .accelerate(config.accelerate);
-    builder = match &config.credentials {
-        Some(credentials) => builder.credentials_provider(Credentials::new(
-            credentials.access_key.clone(),
-            credentials.secret_key.clone(),
-            None,
-            None,
-            "configuration",
-        )),
-        None => builder.credentials_provider(Chain {
-            region,
-            chain: OnceCell::new(),
-        }),
-    };
+    builder.set_credentials_provider(config.credentials.clone());
     if let Some(url) = config.endpoint_url() {
         // The SDK puts the bucket right behind it, also where it has a path.
         builder = builder.endpoint_url(format!("{}/", url.trim_end_matches('/')));
@@ -91,32 +74,6 @@ pub(crate) fn patient(config: &Config) -> Builder {
         .connect_timeout(config.patience.connect)
         .read_timeout(config.patience.work);
     Builder::new().timeout_config(timeouts.build())
-}
-
-/// The SDK's default chain, put together when it is first asked: that takes a runtime.
-#[derive(Debug)]
-struct Chain {
-    region: Region,
-    chain: OnceCell<Arc<DefaultCredentialsChain>>,
-}
-
-impl ProvideCredentials for Chain {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(async {
-            let make = || async {
-                let chain = DefaultCredentialsChain::builder().region(self.region.clone());
-                Arc::new(chain.build().await)
-            };
-            self.chain
-                .get_or_init(make)
-                .await
-                .provide_credentials()
-                .await
-        })
-    }
 }
 
 /// Sends another `User-Agent`; it is no part of what is signed.

@@ -1,8 +1,9 @@
 //! What a store's conditional writes are worth.
 //!
-//! AWS honours `If-None-Match: *` and `If-Match` on writes; other stores may refuse them, or, and
-//! that is worse, ignore them and answer as if they had looked. A store that is not AWS's is
-//! therefore tried once, before the first write that would carry a condition.
+//! AWS honours `If-None-Match: *` and `If-Match` on writes, and `If-Match` on deletions; other
+//! stores may refuse them, or, and that is worse, ignore them and answer as if they had looked. A
+//! store that is not AWS's is therefore tried once, before the first request that would carry a
+//! condition.
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell};
@@ -29,6 +30,8 @@ pub(crate) struct Honoured {
     absent: bool,
     /// `If-Match`.
     is: bool,
+    /// `If-Match` of a deletion.
+    deletion: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +49,7 @@ impl Conditions {
             None => OnceCell::new_with(Some(Honoured {
                 absent: true,
                 is: true,
+                deletion: true,
             })),
         };
         Self {
@@ -87,6 +91,19 @@ impl Bucket {
             Condition::Is(etag) if honoured.is => Condition::Is(etag),
             _ => Condition::Any,
         })
+    }
+
+    /// Deletes an object if it still has the `etag`, as far as the store can tell; `false` when it
+    /// is another by now.
+    pub(crate) async fn delete_if(&self, object: &str, etag: String) -> Result<bool, Failure> {
+        let is_honoured = self.honoured().await?.deletion;
+        match self.delete_is(object, is_honoured.then_some(etag)).await {
+            Ok(()) => Ok(true),
+            Err(failure) => match failure.kind {
+                Kind::Condition | Kind::Race | Kind::NoObject | Kind::Bare404 => Ok(false),
+                _ => Err(failure),
+            },
+        }
     }
 
     /// Writes an object under a condition that the store honours.
@@ -143,7 +160,7 @@ impl Bucket {
         honoured.get_or_try_init(|| self.probe()).await.copied()
     }
 
-    /// Four small requests on an object of its own that find out what conditions are worth.
+    /// Five small requests on an object of its own that find out what conditions are worth.
     async fn probe(&self) -> Result<Honoured, Failure> {
         let name = format!("{OWN}probe-{}", Uuid::new_v4());
         let object = format!("{}{name}", self.config.prefix());
@@ -153,17 +170,19 @@ impl Bucket {
             self.put(&object, content, condition, &metadata).await
         };
         // An outage now says nothing about the store.
-        let telling = |outcome: Result<String, Failure>| match outcome {
+        let telling = |outcome: Result<(), Failure>| match outcome {
             Err(failure) if failure.kind == Kind::Outage => Err(failure),
             Err(failure) => Ok(failure.kind == Kind::Condition),
-            Ok(_) => Ok(false),
+            Ok(()) => Ok(false),
         };
         let honoured = async {
             put(&Condition::Any).await?;
-            let other = Condition::Is("\"00000000000000000000000000000000\"".to_owned());
+            let other = "\"00000000000000000000000000000000\"".to_owned();
+            let is = Condition::Is(other.clone());
             Ok(Honoured {
-                absent: telling(put(&Condition::Absent).await)?,
-                is: telling(put(&other).await)?,
+                absent: telling(put(&Condition::Absent).await.map(drop))?,
+                is: telling(put(&is).await.map(drop))?,
+                deletion: telling(self.delete_is(&object, Some(other)).await)?,
             })
         };
         let honoured = honoured.await;
@@ -175,6 +194,7 @@ impl Bucket {
             tracing::warn!(
                 if_none_match = honoured.absent,
                 if_match = honoured.is,
+                deletion = honoured.deletion,
                 "the store does not honour all conditional writes: uploads of which two registries have hold at the same time are told apart less well"
             );
         }

@@ -1,9 +1,9 @@
 //! What the driver has to be told.
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass as Class};
 
 /// How the driver behaves. The names and defaults are those of CNCF Distribution's parameters.
@@ -19,9 +19,9 @@ pub struct Config {
     /// whenever there was an endpoint, registry 3 and Roadstead only when told; endpoints that
     /// are IP addresses get it in any case, as no name can be put before them.
     pub force_path_style: bool,
-    /// Access key and secret key; `None` asks the SDK's whole chain of credentials: environment,
-    /// profiles, SSO, web identity, containers, instance metadata. Session tokens come from there.
-    pub credentials: Option<Credentials>,
+    /// Whom to ask for credentials; without one, no request can be signed. Session tokens come from
+    /// there.
+    pub credentials: Option<SharedCredentialsProvider>,
     /// How objects are encrypted at rest.
     pub encryption: Encryption,
     /// Uses TLS where `endpoint` names no scheme.
@@ -155,21 +155,6 @@ pub(crate) const SMALLEST_PART: u64 = 5 * MIB;
 pub(crate) const LARGEST_PART: u64 = 5 * 1024 * MIB;
 /// How many parts S3 takes.
 pub(crate) const MOST_PARTS: u64 = 10_000;
-
-/// An access key and its secret.
-#[derive(Clone)]
-pub struct Credentials {
-    /// `accesskey`.
-    pub access_key: String,
-    /// `secretkey`.
-    pub secret_key: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
-    }
-}
 
 /// How objects are encrypted at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,13 +3,13 @@
 use std::time::SystemTime;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use roadstead_storage::{Error, Key};
+use roadstead_storage::{ContentStat, Error, Key};
 
-use crate::bucket::{Bucket, Listing};
+use crate::bucket::{Bucket, Head, Listing};
 use crate::claims::Claims;
 use crate::error::Failure;
 use crate::listing::Page;
-use crate::read;
+use crate::{read, session};
 
 /// How many requests run at the same time where objects go one by one.
 const PARALLEL: usize = 16;
@@ -31,6 +31,24 @@ pub(crate) async fn delete(bucket: &Bucket, claims: &Claims, key: &Key) -> Resul
         true => Ok(()),
         false => Err(Error::NotFound(key.to_string())),
     }
+}
+
+/// Looks at the content, and deletes it if it still is what that look has found, where the store
+/// can tell: as far as `ETag`s differ. Those of the same bytes, written again between the look and
+/// the deletion, do not, but where KMS encrypts them; nor does a store know that ignores the
+/// condition. So whoever deletes has to be sure of it by other means.
+pub(crate) async fn delete_if(
+    bucket: &Bucket,
+    key: &Key,
+    seen: &ContentStat,
+) -> Result<bool, Error> {
+    let head = read::head(bucket, key).await?;
+    let is_same = |head: &Head| !session::is_unfinished(head) && session::stat(head) == *seen;
+    let Some(head) = head.filter(is_same) else {
+        return Ok(false);
+    };
+    let deleted = bucket.delete_if(&bucket.object(key), head.etag).await;
+    deleted.map_err(Failure::outage)
 }
 
 /// Deletes all that is below `key`, and what is at it; `false` when there was nothing below.
@@ -86,6 +104,16 @@ async fn abort_uploads(bucket: &Bucket, key: &Key) -> Result<bool, Failure> {
         }
     }
     Ok(any)
+}
+
+/// Aborts what multipart uploads there are of one object.
+pub(crate) async fn abort_uploads_of(bucket: &Bucket, object: &str) -> Result<(), Failure> {
+    for upload in bucket.multiparts(object).await? {
+        if upload.object == object {
+            bucket.abort(&upload.object, &upload.id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Aborts what multipart uploads below `key` were begun before `since`; how many.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, Object, Stat, Upload, UrlSigner, Write,
-    WriteMode,
+    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, NotedUploads, Object, Stat,
+    Upload, UploadNotes, UrlSigner, Write, WriteMode,
 };
 
 use crate::bucket::{Bucket, Condition, Metadata};
@@ -15,7 +16,7 @@ use crate::config::ConfigError;
 use crate::error::{Failure, Kind};
 use crate::signer::{Redirect, Signer};
 use crate::upload::{Ending, S3Upload};
-use crate::{Config, delete, listing, read, rename};
+use crate::{Config, delete, listing, read, rename, session};
 
 /// Keeps content in a bucket.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl S3Driver {
         let content = write.content.clone();
         let put = self
             .bucket
-            .put_if(&object, content, &condition, Metadata::default());
+            .put_if(&object, content, &condition, Metadata::own());
         match put.await {
             Ok(_) => Ok(()),
             Err(failure) if failure.kind == Kind::Condition => {
@@ -109,6 +110,10 @@ impl Driver for S3Driver {
         delete::delete(&self.bucket, &self.claims, key).await
     }
 
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        delete::delete_if(&self.bucket, key, seen).await
+    }
+
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
         listing::list(&self.bucket, prefix, options).await
     }
@@ -118,7 +123,34 @@ impl Driver for S3Driver {
         abandoned.map_err(Failure::outage)
     }
 
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        Some(self)
+    }
+
     fn signer(&self) -> Option<&dyn UrlSigner> {
         Some(&self.signer)
+    }
+}
+
+/// The notes are metadata of the object at the upload's key.
+#[async_trait]
+impl NotedUploads for S3Driver {
+    async fn begin(&self, key: &Key, note: &str) -> Result<(), Error> {
+        let notes = UploadNotes {
+            upload: note.to_owned(),
+            bytes: None,
+        };
+        let metadata = Metadata::default().with_notes(Some(&notes));
+        let object = self.bucket.object(key);
+        let put = self
+            .bucket
+            .put(&object, Bytes::new(), &Condition::Any, &metadata);
+        put.await.map_err(Failure::outage)?;
+        Ok(())
+    }
+
+    async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error> {
+        let head = read::head(&self.bucket, key).await?;
+        Ok(head.as_ref().and_then(session::users_notes))
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Bare404,
     /// There is no such multipart upload.
     NoUpload,
+    /// A part is not the one that the request names.
+    NoPart,
     /// The condition of the request does not hold.
     Condition,
     /// Another request on the same object came between.
@@ -90,6 +92,7 @@ fn kind(code: Option<&str>, status: Option<u16>) -> Kind {
         (Some("NoSuchKey"), _) => Kind::NoObject,
         (Some("NotFound") | None, Some(404)) => Kind::Bare404,
         (Some("NoSuchUpload"), _) => Kind::NoUpload,
+        (Some("InvalidPart"), _) => Kind::NoPart,
         (Some("PreconditionFailed"), _) | (_, Some(412)) => Kind::Condition,
         (Some("ConditionalRequestConflict"), _) => Kind::Race,
         (Some("InvalidRange"), _) | (_, Some(416)) => Kind::Range,
@@ -114,6 +117,7 @@ mod tests {
             (None, 503, Kind::Outage),
             (None, 500, Kind::Outage),
             (Some("NoSuchUpload"), 404, Kind::NoUpload),
+            (Some("InvalidPart"), 400, Kind::NoPart),
             (Some("PreconditionFailed"), 412, Kind::Condition),
             (None, 412, Kind::Condition),
             (Some("ConditionalRequestConflict"), 409, Kind::Race),

@@ -37,5 +37,5 @@ mod session;
 mod signer;
 mod upload;
 
-pub use config::{Acl, Config, ConfigError, Credentials, Encryption, Patience, StorageClass};
+pub use config::{Acl, Config, ConfigError, Encryption, Patience, StorageClass};
 pub use driver::S3Driver;

@@ -64,7 +64,7 @@ pub(crate) async fn read(
     }
     let rest = range.resolve(key, head.stat.size)?;
     let length = rest.end - rest.start;
-    let stat = head.stat;
+    let (stat, is_own) = (head.stat, session::is_own(&head));
     let stream = Reading {
         bucket: Arc::clone(bucket),
         etag: head.etag,
@@ -78,7 +78,11 @@ pub(crate) async fn read(
         0..=SMALL => Content::Bytes(all(stream).await?),
         _ => Content::Stream(stream),
     };
-    Ok(Object { stat, content })
+    Ok(Object {
+        stat,
+        content,
+        is_own,
+    })
 }
 
 /// What to say for a range that S3 cannot express or refuses: it depends on the size.
@@ -94,6 +98,7 @@ async fn read_nothing(bucket: &Bucket, key: &Key, range: ByteRange) -> Result<Ob
     Ok(Object {
         stat: ContentStat { ..stat },
         content: Content::Bytes(Bytes::new()),
+        is_own: false,
     })
 }
 

@@ -26,11 +26,7 @@ pub(crate) async fn rename(
         return Ok(());
     }
     let (from_object, to_object) = (bucket.object(from), bucket.object(to));
-    let copied = match source.size <= bucket.config.copy_threshold {
-        true => bucket.copy(&from_object, &source.etag, &to_object).await,
-        false => copy_in_parts(bucket, &from_object, &source, &to_object).await,
-    };
-    if let Err(failure) = copied {
+    if let Err(failure) = copy(bucket, &from_object, &source, &to_object).await {
         claims.forget(from);
         return Err(failure.at(from));
     }
@@ -38,6 +34,19 @@ pub(crate) async fn rename(
     deleted.map_err(Failure::outage)?;
     claims.forget(from);
     Ok(())
+}
+
+/// Copies an object, as long as it is still `source`.
+pub(crate) async fn copy(
+    bucket: &Bucket,
+    from: &str,
+    source: &Committed,
+    to: &str,
+) -> Result<(), Failure> {
+    match source.size <= bucket.config.copy_threshold {
+        true => bucket.copy(from, &source.etag, to).await,
+        false => copy_in_parts(bucket, from, source, to).await,
+    }
 }
 
 async fn look(bucket: &Bucket, key: &Key) -> Result<Committed, Error> {

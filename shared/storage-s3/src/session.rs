@@ -1,16 +1,20 @@
 //! What an upload under way looks like in the bucket.
 //!
-//! At the key of an upload lies an object from the first sync on: those of its bytes that are in
-//! no part of a multipart upload yet. While the upload is small these are all of it, and the
-//! object is the content already. Once there is a multipart upload, the object's metadata notes
-//! its id and which parts the bytes follow; a part that was sent later, or by someone else, is
-//! none of them. Before there is one, a note says that it may come to be, so that it is looked for
-//! when its id was never noted.
+//! At the key of an upload lies an object, from its beginning on or from the first sync: those of
+//! its bytes that are in no part of a multipart upload yet. While the upload is small these are
+//! all of it, and the object is the content already. Once there is a multipart upload, the
+//! object's metadata notes its id and which parts the bytes follow; these are listed after the
+//! bytes, so that nobody has to ask for them, and S3 itself compares them with what it has when
+//! they are joined. A part that was sent later, or by someone else, is none of them. Before there
+//! is a multipart upload, a note says that it may come to be, so that it is looked for when its id
+//! was never noted.
+//!
+//! Beside these lie the notes of whoever uses the driver, on the upload and on its bytes.
 
 use std::collections::HashMap;
 
 use roadstead_oci::{Algorithm, Digester};
-use roadstead_storage::ContentStat;
+use roadstead_storage::{ContentStat, UploadNotes};
 
 use crate::bucket::{Head, Metadata, Part};
 
@@ -19,6 +23,12 @@ const SESSION: &str = "roadstead-session";
 const PARTS: &str = "roadstead-parts";
 const PARTS_SIZE: &str = "roadstead-parts-size";
 const PARTS_DIGEST: &str = "roadstead-parts-digest";
+const PARTS_LISTED: &str = "roadstead-parts-listed";
+const ON_UPLOAD: &str = "roadstead-on-upload";
+const ON_BYTES: &str = "roadstead-on-bytes";
+
+/// Marks an object that a driver has written as whole content.
+const OWN: &str = "roadstead-own";
 
 /// Tells an object that was written for an upload from any other, whatever its bytes.
 pub(crate) const IDENTITY: &str = "roadstead-identity";
@@ -35,24 +45,61 @@ pub(crate) struct Multipart {
     pub(crate) session: String,
 }
 
+/// The parts of a multipart upload as its object lists them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Those that the object's bytes follow.
+    pub(crate) before: Vec<Part>,
+    /// The object's bytes themselves, as the last part should nothing come after them.
+    pub(crate) last: Option<Part>,
+}
+
 /// What the metadata of an upload's object notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Notes {
     pub(crate) multipart: Multipart,
     /// How many parts the object's bytes follow.
-    pub(crate) parts: usize,
+    parts: usize,
     /// How many bytes these have.
     pub(crate) parts_size: u64,
+    /// How many bytes at the end of the object list the parts.
+    listed: u64,
     digest: String,
 }
 
+impl Parts {
+    /// A line for each, as they stand after the object's bytes.
+    pub(crate) fn list(&self) -> String {
+        let parts = self.before.iter().chain(&self.last);
+        let line = |part: &Part| format!("{} {}\n", part.size, part.etag);
+        parts.map(line).collect()
+    }
+
+    fn parse(list: &str, count: usize) -> Option<Self> {
+        let part = |line: &str| {
+            let (size, etag) = line.split_once(' ')?;
+            let (size, etag) = (size.parse().ok()?, etag.to_owned());
+            Some(Part { etag, size })
+        };
+        let mut before = list.lines().map(part).collect::<Option<Vec<_>>>()?;
+        let last = match before.len().checked_sub(count)? {
+            0 => None,
+            1 => before.pop(),
+            _ => return None,
+        };
+        Some(Self { before, last })
+    }
+}
+
 impl Notes {
-    pub(crate) fn new(multipart: &Multipart, parts: &[Part]) -> Self {
+    pub(crate) fn new(multipart: &Multipart, parts: &Parts) -> Self {
+        let list = parts.list();
         Self {
             multipart: multipart.clone(),
-            parts: parts.len(),
-            parts_size: parts.iter().map(|part| part.size).sum(),
-            digest: digest(parts),
+            parts: parts.before.len(),
+            parts_size: parts.before.iter().map(|part| part.size).sum(),
+            listed: list.len() as u64,
+            digest: digest(&list),
         }
     }
 
@@ -66,13 +113,19 @@ impl Notes {
             },
             parts: get(PARTS)?.parse().ok()?,
             parts_size: get(PARTS_SIZE)?.parse().ok()?,
+            listed: get(PARTS_LISTED)?.parse().ok()?,
             digest: get(PARTS_DIGEST)?,
         })
     }
 
-    /// Whether `parts` are the parts that were noted, and no others of the same sizes.
-    pub(crate) fn are_about(&self, parts: &[Part]) -> bool {
-        *self == Self::new(&self.multipart, parts)
+    /// Takes the list of the parts off the end of the object's content; `None` when it is not the
+    /// one that was noted.
+    pub(crate) fn split(&self, content: &mut Vec<u8>) -> Option<Parts> {
+        let listed = usize::try_from(self.listed).ok()?;
+        let list = content.split_off(content.len().checked_sub(listed)?);
+        let list = String::from_utf8(list).ok()?;
+        let parts = Parts::parse(&list, self.parts)?;
+        (*self == Self::new(&self.multipart, &parts)).then_some(parts)
     }
 
     /// Of an upload that is about to begin its multipart upload.
@@ -81,7 +134,7 @@ impl Notes {
             id: ABOUT_TO_BEGIN.to_owned(),
             session: session.to_owned(),
         };
-        Self::new(&multipart, &[])
+        Self::new(&multipart, &Parts::default())
     }
 
     /// Whether the id of the multipart upload was never noted.
@@ -98,6 +151,7 @@ impl Notes {
             (SESSION, multipart.session.clone()),
             (PARTS, self.parts.to_string()),
             (PARTS_SIZE, self.parts_size.to_string()),
+            (PARTS_LISTED, self.listed.to_string()),
             (PARTS_DIGEST, digest.clone()),
         ];
         let notes = notes.map(|(name, value)| (name.to_owned(), value));
@@ -124,19 +178,47 @@ pub(crate) fn is_unfinished(head: &Head) -> bool {
 
 /// Size and age; of an upload under way, the size that it has in all.
 pub(crate) fn stat(head: &Head) -> ContentStat {
-    let parts = Notes::of(&head.metadata).map_or(0, |notes| notes.parts_size);
+    let (before, listed) =
+        Notes::of(&head.metadata).map_or((0, 0), |notes| (notes.parts_size, notes.listed));
     ContentStat {
-        size: head.stat.size + parts,
+        size: head.stat.size.saturating_sub(listed) + before,
         ..head.stat
     }
 }
 
-fn digest(parts: &[Part]) -> String {
-    let mut digester = Digester::new(Algorithm::Sha256);
-    for part in parts {
-        digester.update(format!("{} {}\n", part.etag, part.size).as_bytes());
+/// The notes of whoever uses the driver.
+pub(crate) fn users_notes(head: &Head) -> Option<UploadNotes> {
+    let get = |name| head.metadata.get(name).cloned();
+    Some(UploadNotes {
+        upload: get(ON_UPLOAD)?,
+        bytes: get(ON_BYTES),
+    })
+}
+
+/// Whether a driver has written an object as whole content.
+pub(crate) fn is_own(head: &Head) -> bool {
+    head.metadata.contains_key(OWN)
+}
+
+impl Metadata {
+    /// That of whole content.
+    pub(crate) fn own() -> Self {
+        Self([(OWN.to_owned(), "yes".to_owned())].into())
     }
-    digester.finish().to_string()
+
+    /// The same with the notes of whoever uses the driver.
+    pub(crate) fn with_notes(mut self, notes: Option<&UploadNotes>) -> Self {
+        if let Some(UploadNotes { upload, bytes }) = notes {
+            self.0.insert(ON_UPLOAD.to_owned(), upload.clone());
+            let bytes = bytes.iter().map(|note| (ON_BYTES.to_owned(), note.clone()));
+            self.0.extend(bytes);
+        }
+        self
+    }
+}
+
+fn digest(list: &str) -> String {
+    Digester::digest(Algorithm::Sha256, list.as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -154,19 +236,25 @@ mod tests {
             id: "id".to_owned(),
             session: "session".to_owned(),
         };
-        let parts = [part("a"), part("b")];
-        let notes = Notes::new(&multipart, &parts);
-        assert_eq!(notes.parts_size, 14);
-        let again = Notes::of(&notes.metadata().0).unwrap();
-        assert_eq!(again, notes);
-        assert!(again.are_about(&parts));
-        for others in [
-            &[part("a"), part("c")][..],
-            &[part("b"), part("a")],
-            &[part("a")],
-            &[],
-        ] {
-            assert!(!again.are_about(others));
+        for last in [None, Some(part("\"c\""))] {
+            let before = vec![part("\"a\""), part("\"b\"")];
+            let parts = Parts { before, last };
+            let notes = Notes::new(&multipart, &parts);
+            assert_eq!(notes.parts_size, 14);
+            let again = Notes::of(&notes.metadata().0).unwrap();
+            assert_eq!(again, notes);
+            let mut content = format!("rest{}", parts.list()).into_bytes();
+            assert_eq!(again.split(&mut content), Some(parts.clone()));
+            assert_eq!(content, b"rest");
+            for list in [
+                parts.list().replace('a', "c"),
+                parts.list().replace('7', "8"),
+                parts.list()[1..].to_owned(),
+                String::new(),
+            ] {
+                let mut content = format!("rest{list}").into_bytes();
+                assert_eq!(again.split(&mut content), None, "{list}");
+            }
         }
         assert_eq!(Notes::of(&Multipart::metadata("session").0), None);
         assert_eq!(Notes::of(&HashMap::new()), None);

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use roadstead_storage::{Apart, Error, Key, Upload};
+use roadstead_storage::{Apart, Error, Key, Upload, UploadNotes};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::bucket::{Bucket, Condition, Metadata, Part};
+use crate::bucket::{Bucket, Condition, Head, Metadata, Part};
 use crate::claims::{Claim, Claims, Committed};
 use crate::config::{LARGEST_PART, MIB, MOST_PARTS, SMALLEST_PART};
+use crate::delete::abort_uploads_of;
 use crate::error::{Failure, Kind};
-use crate::rename::{copy_parts, ranges_to_go_on_from};
-use crate::session::{IDENTITY, Multipart, Notes, is_unfinished};
+use crate::rename::{copy, copy_parts, ranges_to_go_on_from};
+use crate::session::{IDENTITY, Multipart, Notes, Parts, is_unfinished, users_notes};
 
 /// How many parts of an upload are on the way to the store while the next one fills.
 const PARALLEL: usize = 2;
@@ -30,7 +31,9 @@ const RACES: usize = 10;
 /// `chunksize` of 10 MiB. Beyond a thousand parts' worth of bytes, 10 GiB with it, a part is a
 /// thousandth of what has come: S3 takes 10,000 parts, and those last for any object it takes. Up
 /// to there all parts but the last have the same size, unless syncs come between; a sync sends
-/// what is half a part or more, and keeps less than that in an object of its own.
+/// what is half a part or more, and keeps less than that in an object of its own. Once there are
+/// parts it sends that as well, as the last one should nothing come after it: who commits next
+/// finds every part there.
 ///
 /// What was appended after the last sync is lost when it is dropped. After a failure, or when
 /// the future of an operation was dropped, every further operation fails; another `Upload` of the
@@ -54,10 +57,8 @@ pub(crate) struct S3Upload {
     ending: Ending,
     /// What lies at the key, as it was seen or written last.
     stored: Stored,
-    /// What the object there can be told by; empty when its bytes are not known here.
+    /// What the object there can be told by, of an upload that ends apart.
     identity: String,
-    /// The object apart that another `Upload` joined from the parts, of which nobody learnt.
-    joined: Option<Joined>,
     /// The multipart upload, and those of its parts that have arrived.
     multipart: Option<Multipart>,
     parts: BTreeMap<usize, Part>,
@@ -67,8 +68,16 @@ pub(crate) struct S3Upload {
     sent: u64,
     /// The bytes after those.
     buffer: Vec<u8>,
+    /// All bytes of `buffer` as the part after the others, if it was sent as that.
+    last: Option<Part>,
+    /// What was noted with what lies at the key.
+    notes: Option<UploadNotes>,
+    /// What is to be noted on the bytes.
+    note: Option<String>,
     /// Whether there cannot be a multipart upload besides.
     settled: bool,
+    /// Whether a process has announced a multipart upload, and not lived to note its id.
+    has_stray: bool,
     /// Whether an operation has not come to its end.
     doubtful: bool,
 }
@@ -76,17 +85,10 @@ pub(crate) struct S3Upload {
 /// Where the content will lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// At the upload's key.
+    /// At the upload's key, or wherever the upload is committed to.
     AtItsKey,
     /// At a key beside it that is written once.
     Apart,
-}
-
-/// Content apart.
-#[derive(Clone, Debug)]
-struct Joined {
-    key: Key,
-    content: Committed,
 }
 
 /// What lies at the key of an upload.
@@ -100,8 +102,6 @@ enum Stored {
     Large(Committed),
     /// Notes, and the bytes that no part has; the size is that of the whole upload.
     Notes(Committed),
-    /// Something that is of no more use.
-    Remains(String),
 }
 
 impl S3Upload {
@@ -122,14 +122,17 @@ impl S3Upload {
             ending,
             stored: Stored::Nothing,
             identity: String::new(),
-            joined: None,
             multipart: None,
             parts: BTreeMap::new(),
             next_part: 1,
             on_the_way: JoinSet::new(),
             sent: 0,
             buffer: Vec::new(),
+            last: None,
+            notes: None,
+            note: None,
             settled: true,
+            has_stray: false,
             doubtful: false,
         };
         upload.resume().await.map_err(Failure::outage)?;
@@ -144,6 +147,8 @@ impl S3Upload {
         };
         let (etag, size) = (head.etag.clone(), head.stat.size);
         self.identity = head.metadata.get(IDENTITY).cloned().unwrap_or_default();
+        self.notes = users_notes(&head);
+        self.note = self.notes.as_ref().and_then(|notes| notes.bytes.clone());
         if !is_unfinished(&head) {
             let committed = Committed { etag, size };
             if size > self.bucket.config.chunk_size {
@@ -157,75 +162,33 @@ impl S3Upload {
             return Ok(());
         }
         self.settled = false;
-        self.buffer = fetch(body, size).await?;
         let unreadable = || Failure::found("resuming", "unreadable notes");
         let notes = Notes::of(&head.metadata).ok_or_else(unreadable)?;
-        if !notes.are_before() && !self.resume_multipart(&notes).await? {
-            if self.resume_joined(&notes, &etag).await? {
-                return Ok(());
-            }
-            tracing::warn!(upload = %self.key, "its multipart upload is gone: it begins anew");
-            self.buffer.clear();
-            self.stored = Stored::Remains(etag);
-            return Ok(());
+        let mut content = fetch(body, size).await?;
+        let parts = notes.split(&mut content).ok_or_else(unreadable)?;
+        self.buffer = content;
+        self.has_stray = notes.are_before();
+        if !notes.are_before() {
+            self.sent = notes.parts_size;
+            self.next_part = parts.before.len() + 1;
+            self.parts = (1..).zip(parts.before).collect();
+            self.last = parts.last;
+            self.multipart = Some(notes.multipart);
         }
         let size = self.size();
         self.stored = Stored::Notes(Committed { etag, size });
         Ok(())
     }
 
-    /// Goes on with the multipart upload of `notes`; `false` when it is gone.
-    async fn resume_multipart(&mut self, notes: &Notes) -> Result<bool, Failure> {
-        let (object, id) = (self.content_object(&notes.multipart)?, &notes.multipart.id);
-        let parts = match self.bucket.parts(&object, id, notes.parts).await {
-            Err(failure) if failure.kind == Kind::NoUpload => return Ok(false),
-            parts => parts?,
-        };
-        if !notes.are_about(&parts) {
-            let why = "other parts than were noted: two registries have changed this upload";
-            return Err(Failure::found("resuming", why));
-        }
-        self.sent = notes.parts_size;
-        self.next_part = parts.len() + 1;
-        self.parts = (1..).zip(parts).collect();
-        self.multipart = Some(notes.multipart.clone());
-        Ok(true)
-    }
-
-    /// Goes on from the object apart that the parts of `notes` were joined to; `false` when there
-    /// is none. With which bytes is not known here.
-    async fn resume_joined(&mut self, notes: &Notes, etag: &str) -> Result<bool, Failure> {
-        if self.ending != Ending::Apart {
-            return Ok(false);
-        }
-        let key = self.beside(&notes.multipart.session)?;
-        let head = match self.bucket.head(&self.bucket.object(&key)).await {
-            Err(failure) if failure.kind == Kind::Bare404 => return Ok(false),
-            head => head?,
-        };
-        let (size, etag) = (head.stat.size, etag.to_owned());
-        self.buffer.clear();
-        self.sent = size;
-        self.identity = String::new();
-        self.stored = Stored::Notes(Committed { etag, size });
-        let content = Committed {
-            etag: head.etag,
-            size,
-        };
-        self.joined = Some(Joined { key, content });
-        Ok(true)
-    }
-
     /// The key beside the upload's with this name.
     fn beside(&self, name: &str) -> Result<Key, Failure> {
         let parent = self.key.parent().unwrap_or_else(Key::root);
-        parent
-            .join(name)
-            .map_err(|error| Failure::found("naming an object", error))
+        let key = parent.join(name);
+        key.map_err(|error| Failure::found("naming an object", error))
     }
 
     /// The object that a multipart upload becomes.
-    fn content_object(&self, multipart: &Multipart) -> Result<String, Failure> {
+    fn becoming(&self, multipart: &Multipart) -> Result<String, Failure> {
         match self.ending {
             Ending::AtItsKey => Ok(self.object.clone()),
             Ending::Apart => Ok(self.bucket.object(&self.beside(&multipart.session)?)),
@@ -242,18 +205,56 @@ impl S3Upload {
         Ok(())
     }
 
-    fn end(&mut self, outcome: Result<(), Failure>) -> Result<(), Error> {
+    async fn end(&mut self, outcome: Result<(), Failure>) -> Result<(), Error> {
         self.doubtful = outcome.is_err();
-        outcome.map_err(|failure| match failure.kind {
+        let Err(failure) = outcome else {
+            return Ok(());
+        };
+        if failure.kind == Kind::NoUpload {
+            if self.is_joined().await {
+                return Err(Error::Busy(self.key.to_string()));
+            }
+            self.begin_anew().await;
+        }
+        Err(match failure.kind {
             Kind::Condition | Kind::Race => Error::Busy(self.key.to_string()),
-            // Another process has joined the parts.
-            Kind::NoUpload if self.ending == Ending::Apart => Error::Busy(self.key.to_string()),
             _ => failure.outage(),
         })
     }
 
+    /// Whether another process has joined the parts of an upload that ends apart.
+    async fn is_joined(&self) -> bool {
+        let (Ending::Apart, Some(multipart)) = (self.ending, &self.multipart) else {
+            return false;
+        };
+        match self.becoming(multipart) {
+            Ok(object) => self.bucket.head(&object).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Forgets all bytes, since those in parts are gone: a rule of the bucket may have aborted the
+    /// multipart upload. Whoever opens the upload next finds none.
+    async fn begin_anew(&mut self) {
+        let is_same = |head: Head| self.untouched() == Condition::Is(head.etag);
+        if !self.bucket.head(&self.object).await.is_ok_and(is_same) {
+            return;
+        }
+        tracing::warn!(upload = %self.key, "its multipart upload is gone: it begins anew");
+        let notes = self.notes.as_ref().map(|notes| UploadNotes {
+            upload: notes.upload.clone(),
+            bytes: None,
+        });
+        let metadata = Metadata::default().with_notes(notes.as_ref());
+        if let Err(error) = self.put(Bytes::new(), metadata).await {
+            tracing::warn!(upload = %self.key, %error, "it cannot begin anew yet");
+        }
+    }
+
     async fn take_in(&mut self, chunks: &[Bytes]) -> Result<(), Failure> {
-        for chunk in chunks {
+        for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
+            self.last = None;
+            self.note = None;
             let mut rest = &chunk[..];
             while !rest.is_empty() {
                 let part = self.part_size();
@@ -284,7 +285,7 @@ impl S3Upload {
         let number = self.next_part;
         self.next_part += 1;
         self.sent += content.len() as u64;
-        let (bucket, object) = (Arc::clone(&self.bucket), self.content_object(&multipart)?);
+        let (bucket, object) = (Arc::clone(&self.bucket), self.becoming(&multipart)?);
         self.on_the_way.spawn(async move {
             let part = bucket.put_part(&object, &multipart.id, number, content);
             Ok((number, part.await?))
@@ -309,6 +310,23 @@ impl S3Upload {
         Ok(self.parts.values().cloned().collect())
     }
 
+    /// Sends what has come beyond the parts as the last one, in case nothing comes after it; more
+    /// bytes then go under its number.
+    async fn send_last(&mut self) -> Result<(), Failure> {
+        let Some(multipart) = &self.multipart else {
+            return Ok(());
+        };
+        if self.buffer.is_empty() || self.last.is_some() {
+            return Ok(());
+        }
+        let content = Bytes::copy_from_slice(&self.buffer);
+        let (bucket, number) = (&self.bucket, self.next_part);
+        let object = self.becoming(multipart)?;
+        let part = bucket.put_part(&object, &multipart.id, number, content);
+        self.last = Some(part.await?);
+        Ok(())
+    }
+
     /// The multipart upload, which is begun if need be.
     async fn begun_multipart(&mut self) -> Result<Multipart, Failure> {
         if let Some(multipart) = &self.multipart {
@@ -316,54 +334,50 @@ impl S3Upload {
         }
         let session = Uuid::new_v4().to_string();
         self.announce_multipart(&session).await?;
-        let metadata = Multipart::metadata(&session);
+        let lasting = self.notes.as_ref().map(|notes| UploadNotes {
+            upload: notes.upload.clone(),
+            bytes: None,
+        });
+        let metadata = Multipart::metadata(&session).with_notes(lasting.as_ref());
         let mut multipart = Multipart {
             id: String::new(),
             session,
         };
-        let object = self.content_object(&multipart)?;
+        let object = self.becoming(&multipart)?;
         multipart.id = self.bucket.create_multipart(&object, &metadata).await?;
         self.multipart = Some(multipart.clone());
-        if let Some((from, stored)) = self.large() {
+        if let Stored::Large(stored) = &self.stored {
             let to = (object.as_str(), multipart.id.as_str());
             let part = self.bucket.config.copy_chunk_size;
             let part = part_size(part, stored.size) as u64;
             let ranges = ranges_to_go_on_from(stored.size, part);
-            let from = (from.as_str(), stored.etag.as_str());
+            let from = (self.object.as_str(), stored.etag.as_str());
             let parts = copy_parts(&self.bucket, from, ranges, to).await?;
-            self.joined = None;
             self.next_part = parts.len() + 1;
             self.parts = (1..).zip(parts).collect();
         }
         Ok(multipart)
     }
 
-    /// The object that has the first bytes, all that were there when the upload was resumed.
-    fn large(&self) -> Option<(String, Committed)> {
-        match (&self.joined, &self.stored) {
-            (Some(joined), _) => Some((self.bucket.object(&joined.key), joined.content.clone())),
-            (None, Stored::Large(stored)) => Some((self.object.clone(), stored.clone())),
-            (None, _) => None,
-        }
-    }
-
     /// Notes that there will be a multipart upload. Should the process end before its id is
     /// noted, then whoever deletes the upload looks for it.
+    ///
+    /// An upload that ends apart is not looked for but found by its age.
     async fn announce_multipart(&mut self, session: &str) -> Result<(), Failure> {
         self.settled = false;
         if self.ending == Ending::Apart {
-            // It is found by its age.
             return Ok(());
         }
         let size = match &self.stored {
             Stored::Nothing => 0,
             Stored::Content(content) => content.size,
             // It is announced, or looked for in any case.
-            Stored::Large(_) | Stored::Notes(_) | Stored::Remains(_) => return Ok(()),
+            Stored::Large(_) | Stored::Notes(_) => return Ok(()),
         };
         let synced = &self.buffer[..usize::try_from(size).unwrap_or(usize::MAX)];
         let (synced, notes) = (Bytes::copy_from_slice(synced), Notes::before(session));
-        let etag = self.put(synced, notes.metadata()).await?;
+        let metadata = notes.metadata().with_notes(self.notes.as_ref());
+        let etag = self.put(synced, metadata).await?;
         self.stored = Stored::Notes(Committed { etag, size });
         Ok(())
     }
@@ -387,7 +401,6 @@ impl S3Upload {
     fn untouched(&self) -> Condition {
         match &self.stored {
             Stored::Nothing => Condition::Absent,
-            Stored::Remains(etag) => Condition::Is(etag.clone()),
             Stored::Content(stored) | Stored::Large(stored) | Stored::Notes(stored) => {
                 Condition::Is(stored.etag.clone())
             }
@@ -396,33 +409,42 @@ impl S3Upload {
 
     async fn store(&mut self) -> Result<(), Failure> {
         let size = self.size();
-        match &self.joined {
-            Some(joined) if joined.content.size == size => return Ok(()),
-            Some(_) => drop(self.begun_multipart().await?),
-            None => {}
-        }
+        let notes = self.notes.as_ref().map(|notes| UploadNotes {
+            upload: notes.upload.clone(),
+            bytes: self.note.clone(),
+        });
         match &self.stored {
             Stored::Content(stored) | Stored::Large(stored) | Stored::Notes(stored)
-                if stored.size == size =>
+                if stored.size == size && self.notes == notes =>
             {
                 return Ok(());
             }
+            // Its bytes are read again anyway: a note is not worth the copy.
+            Stored::Large(stored) if stored.size == size => return Ok(()),
             Stored::Large(_) => drop(self.begun_multipart().await?),
             _ => {}
         }
         let Some(multipart) = self.multipart.clone() else {
             let content = Bytes::copy_from_slice(&self.buffer);
-            let etag = self.put(content, Metadata::default()).await?;
+            let metadata = Metadata::default().with_notes(notes.as_ref());
+            let etag = self.put(content, metadata).await?;
             self.stored = Stored::Content(Committed { etag, size });
+            self.notes = notes;
             return Ok(());
         };
         if self.buffer.len() >= least_part(self.part_size(), self.next_part) {
             self.send_part().await?;
         }
-        let notes = Notes::new(&multipart, &self.arrived_parts().await?);
-        let rest = Bytes::copy_from_slice(&self.buffer);
-        let etag = self.put(rest, notes.metadata()).await?;
+        let before = self.arrived_parts().await?;
+        self.send_last().await?;
+        let last = self.last.clone();
+        let parts = Parts { before, last };
+        let metadata = Notes::new(&multipart, &parts).metadata();
+        let metadata = metadata.with_notes(notes.as_ref());
+        let content = [&self.buffer[..], parts.list().as_bytes()].concat();
+        let etag = self.put(content.into(), metadata).await?;
         self.stored = Stored::Notes(Committed { etag, size });
+        self.notes = notes;
         Ok(())
     }
 
@@ -437,15 +459,16 @@ impl S3Upload {
             _ => {}
         }
         let etag = match self.multipart.clone() {
-            Some(multipart) => {
-                let untouched = self.untouched();
-                let condition = self.bucket.within_means(untouched).await?;
-                self.complete(&multipart, condition).await?.0
-            }
+            Some(multipart) => self.complete(&multipart).await?.etag,
             None => {
                 let content = Bytes::from(std::mem::take(&mut self.buffer));
                 self.sent = size;
-                self.put(content, Metadata::default()).await?
+                let lasting = self.notes.as_ref().map(|notes| UploadNotes {
+                    upload: notes.upload.clone(),
+                    bytes: None,
+                });
+                let metadata = Metadata::default().with_notes(lasting.as_ref());
+                self.put(content, metadata).await?
             }
         };
         let committed = Committed { etag, size };
@@ -456,33 +479,52 @@ impl S3Upload {
         Ok(())
     }
 
+    /// What is whole in memory goes where it belongs by one call. Its object at its own key is
+    /// left alone, and none of the bytes of whoever goes on with it comes into this.
+    async fn finish_as(&mut self, to: &Key) -> Result<(), Failure> {
+        let object = self.bucket.object(to);
+        let size = self.size();
+        if self.multipart.is_none() && self.sent == 0 {
+            let content = Bytes::copy_from_slice(&self.buffer);
+            let metadata = Metadata::default();
+            let put = self
+                .bucket
+                .put(&object, content, &Condition::Any, &metadata);
+            put.await?;
+            return Ok(());
+        }
+        self.finish().await?;
+        match &self.stored {
+            Stored::Content(source) | Stored::Large(source) if source.size == size => {
+                let copied = copy(&self.bucket, &self.object, source, &object).await;
+                // Then another process has ended the upload.
+                copied.map_err(|failure| match failure.kind {
+                    Kind::NoObject => failure.into_condition(),
+                    _ => failure,
+                })
+            }
+            _ => Err(Failure::found("committing", "the upload is not whole")),
+        }
+    }
+
     async fn finish_apart(&mut self) -> Result<Apart, Failure> {
         if self.ending != Ending::Apart {
             let why = "the upload was opened to end at its own key";
             return Err(Failure::found("committing apart", why));
         }
         let size = self.size();
-        match &self.joined {
-            Some(joined) if joined.content.size == size => {
-                return Ok(Apart {
-                    key: joined.key.clone(),
-                    is_certain: true,
-                });
-            }
-            Some(_) => drop(self.begun_multipart().await?),
-            None => {}
-        }
         let apart = match self.multipart.clone() {
             Some(multipart) => {
-                let (_, is_certain) = self.complete(&multipart, Condition::Any).await?;
-                let key = self.beside(&multipart.session)?;
-                Apart { key, is_certain }
+                let joined = self.complete(&multipart).await?;
+                Apart {
+                    key: self.beside(&multipart.session)?,
+                    is_certain: joined.is_certain,
+                }
             }
             None => {
                 let key = self.beside(&Uuid::new_v4().to_string())?;
-                let object = self.bucket.object(&key);
                 let content = Bytes::from(std::mem::take(&mut self.buffer));
-                let metadata = Metadata::default();
+                let (object, metadata) = (self.bucket.object(&key), Metadata::default());
                 let put = self
                     .bucket
                     .put(&object, content, &Condition::Any, &metadata);
@@ -498,35 +540,46 @@ impl S3Upload {
         Ok(apart)
     }
 
-    /// Joins all parts; the `ETag` of the object, and whether it is sure that these are the parts
-    /// it was joined from.
-    async fn complete(
-        &mut self,
-        multipart: &Multipart,
-        mut condition: Condition,
-    ) -> Result<(String, bool), Failure> {
-        if !self.buffer.is_empty() {
+    /// Joins all parts.
+    async fn complete(&mut self, multipart: &Multipart) -> Result<Joined, Failure> {
+        if !self.buffer.is_empty() && self.last.is_none() {
             self.send_part().await?;
         }
-        let parts = self.arrived_parts().await?;
-        let object = self.content_object(multipart)?;
+        let mut parts = self.arrived_parts().await?;
+        parts.extend(self.last.clone());
+        let object = self.becoming(multipart)?;
+        let mut condition = match self.ending {
+            Ending::AtItsKey => self.bucket.within_means(self.untouched()).await?,
+            Ending::Apart => Condition::Any,
+        };
         let mut races = RACES;
         loop {
             let complete = self
                 .bucket
                 .complete(&object, &multipart.id, &parts, &condition);
             let failure = match complete.await {
-                Ok(etag) => return Ok((etag, true)),
+                Ok(etag) => {
+                    let is_certain = true;
+                    return Ok(Joined { etag, is_certain });
+                }
                 Err(failure) => failure,
             };
             match failure.kind {
                 Kind::Race if races > 0 => races -= 1,
                 Kind::Unknown if condition != Condition::Any => condition = Condition::Any,
+                // Another process has sent others after these, and did not come to note them.
+                Kind::NoPart if self.last.take().is_some() => {
+                    self.send_part().await?;
+                    parts = self.arrived_parts().await?;
+                }
                 // The answer to the same request, sent before, may have been lost.
                 Kind::NoUpload | Kind::Condition | Kind::NoObject => {
                     let head = self.bucket.head(&object).await;
                     return match head {
-                        Ok(head) if multipart.became(&head) => Ok((head.etag, false)),
+                        Ok(head) if multipart.became(&head) => Ok(Joined {
+                            etag: head.etag,
+                            is_certain: false,
+                        }),
                         _ => Err(failure),
                     };
                 }
@@ -538,8 +591,11 @@ impl S3Upload {
     async fn discard(&mut self) -> Result<(), Failure> {
         self.on_the_way.shutdown().await;
         if let Some(multipart) = &self.multipart {
-            let object = self.content_object(multipart)?;
+            let object = self.becoming(multipart)?;
             self.bucket.abort(&object, &multipart.id).await?;
+        }
+        if self.has_stray {
+            abort_uploads_of(&self.bucket, &self.object).await?;
         }
         if self.doubtful || !matches!(self.stored, Stored::Nothing) {
             self.bucket.delete(&self.object).await?;
@@ -555,6 +611,7 @@ impl S3Upload {
         self.next_part = 1;
         self.sent = 0;
         self.buffer = Vec::new();
+        self.last = None;
     }
 }
 
@@ -568,30 +625,38 @@ impl Upload for S3Upload {
     async fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
         self.begin()?;
         let outcome = self.take_in(chunks).await;
-        self.end(outcome)
+        self.end(outcome).await
     }
 
     async fn sync(&mut self) -> Result<(), Error> {
         self.begin()?;
         let outcome = self.store().await;
-        self.end(outcome)
+        self.end(outcome).await
     }
 
     async fn commit(&mut self) -> Result<(), Error> {
         self.begin()?;
         let outcome = self.finish().await;
-        self.end(outcome)
+        self.end(outcome).await
+    }
+
+    async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        if *to == self.key {
+            return self.commit().await;
+        }
+        self.begin()?;
+        let outcome = self.finish_as(to).await;
+        self.end(outcome).await
     }
 
     async fn commit_apart(&mut self) -> Result<Apart, Error> {
         self.begin()?;
-        match self.finish_apart().await {
-            Ok(apart) => self.end(Ok(())).map(|()| apart),
-            Err(failure) => Err(match self.end(Err(failure)) {
-                Err(error) => error,
-                Ok(()) => Error::Busy(self.key.to_string()),
-            }),
-        }
+        let (apart, outcome) = match self.finish_apart().await {
+            Ok(apart) => (Some(apart), Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
+        self.end(outcome).await?;
+        apart.ok_or_else(|| Error::Busy(self.key.to_string()))
     }
 
     fn identity(&self) -> Option<String> {
@@ -600,8 +665,23 @@ impl Upload for S3Upload {
 
     async fn cancel(&mut self) -> Result<(), Error> {
         let outcome = self.discard().await;
-        self.end(outcome)
+        self.end(outcome).await
     }
+
+    fn notes(&self) -> Option<&UploadNotes> {
+        self.notes.as_ref()
+    }
+
+    fn note_bytes(&mut self, note: String) {
+        self.note = Some(note);
+    }
+}
+
+/// What parts have become.
+struct Joined {
+    etag: String,
+    /// Whether it was from these parts for sure.
+    is_certain: bool,
 }
 
 impl fmt::Debug for S3Upload {

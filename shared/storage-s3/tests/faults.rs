@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, Driver, DriverExt, Error, Key, ListOptions, Stat, Write, WriteMode,
+    ByteRange, ContentStat, Driver, DriverExt, Error, Key, ListOptions, Stat, Write, WriteMode,
 };
 use roadstead_storage_s3::{Config, Patience, S3Driver};
 use support::proxy::{Fate, Proxy};
@@ -380,6 +380,73 @@ async fn a_store_that_ignores_conditions_serves_all_the_same() {
         .unwrap();
     let stat = s3.driver.try_stat(path).await.unwrap().unwrap();
     assert_eq!(stat.size, 12 * MIB as u64);
+}
+
+#[tokio::test]
+async fn content_that_changes_between_the_look_and_the_deletion_stays() {
+    let s3 = harmed!();
+    let path = &key("a");
+    let first = write("a", "content", WriteMode::Overwrite);
+    s3.driver.write(&first).await.unwrap();
+    let seen = s3.driver.try_stat(path).await.unwrap().unwrap();
+    let other = ContentStat {
+        size: seen.size + 1,
+        ..seen
+    };
+    assert!(!s3.driver.delete_if(path, &other).await.unwrap());
+    assert!(!s3.driver.delete_if(&key("b"), &seen).await.unwrap());
+    s3.proxy.requests();
+    // Two deletions are the probe's; before the third arrives somebody else writes.
+    let (mut deletions, mut other) = (0, Some(s3.other()));
+    s3.proxy.rule(move |request| {
+        deletions += usize::from(request == "DeleteObject");
+        if deletions == 3
+            && let Some(driver) = other.take()
+        {
+            let newer = write("a", "newer content", WriteMode::Overwrite);
+            aside(async move { driver.write(&newer).await.unwrap() });
+        }
+        Fate::Pass
+    });
+    assert!(!s3.driver.delete_if(path, &seen).await.unwrap());
+    assert_eq!(s3.driver.get(path, 99).await.unwrap(), "newer content");
+    let seen = s3.driver.try_stat(path).await.unwrap().unwrap();
+    assert!(s3.driver.delete_if(path, &seen).await.unwrap());
+    assert_eq!(s3.driver.try_stat(path).await.unwrap(), None);
+}
+
+/// Runs something to its end while everything else on this thread stands still.
+fn aside(future: impl Future<Output = ()> + Send + 'static) {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(future);
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_without_conditional_deletions_is_looked_at_before_one() {
+    let s3 = harmed!();
+    let path = &key("a");
+    s3.driver
+        .write(&write("a", "content", WriteMode::Overwrite))
+        .await
+        .unwrap();
+    let seen = s3.driver.try_stat(path).await.unwrap().unwrap();
+    s3.proxy
+        .harm("DeleteObject", 1, || Fate::Fail(501, "NotImplemented"));
+    let other = ContentStat {
+        size: seen.size + 1,
+        ..seen
+    };
+    assert!(!s3.driver.delete_if(path, &other).await.unwrap());
+    assert!(s3.driver.delete_if(path, &seen).await.unwrap());
+    assert_eq!(s3.driver.try_stat(path).await.unwrap(), None);
+    let heads = s3.proxy.heads();
+    let last = heads.iter().rfind(|head| head.name == "DeleteObject");
+    assert_eq!(last.unwrap().header("if-match"), None);
 }
 
 #[tokio::test]

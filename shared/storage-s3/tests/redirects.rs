@@ -6,9 +6,11 @@ mod support;
 
 use std::process::Command;
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use roadstead_storage::{Driver, DriverExt, Key, Recipient};
-use roadstead_storage_s3::{Config, Credentials, S3Driver};
+use roadstead_storage_s3::{Config, S3Driver};
 use support::{BUCKET, Folder};
 
 const CONTENT: &str = "0123456789";
@@ -122,10 +124,13 @@ async fn an_object_is_named_as_others_see_it() {
 async fn no_secret_is_in_a_signed_url() {
     let config = Config {
         region: Some("eu-west-1".to_owned()),
-        credentials: Some(Credentials {
-            access_key: "AKIAEXAMPLE".to_owned(),
-            secret_key: "hush/hush".to_owned(),
-        }),
+        credentials: Some(SharedCredentialsProvider::new(Credentials::new(
+            "AKIAEXAMPLE",
+            "hush/hush",
+            None,
+            None,
+            "test",
+        ))),
         ..Config::new(BUCKET)
     };
     let url = signed(&S3Driver::new(config).unwrap(), "p/a").await;

@@ -164,10 +164,10 @@ async fn stored(shared: &Shared, digest: &Digest) -> Option<Bytes> {
 }
 
 /// Nobody is left who can mistake what is there.
-fn is_told(outcome: Result<(), Error>) {
+fn is_told(what: &str, outcome: Result<(), Error>) {
     match outcome {
         Err(Error::UploadUnknown | Error::UploadBusy | Error::DigestMismatch { .. }) => {}
-        other => panic!("{other:?}"),
+        other => panic!("{what}: {other:?}"),
     }
 }
 
@@ -224,14 +224,14 @@ async fn check(shared: &Shared, size: usize, late: Late) {
     match late {
         Late::GoesOn => {
             let appended = append(&mut held, &others).await;
-            is_told(match appended {
+            is_told(&what, match appended {
                 Ok(()) => held.checkpoint().await,
                 failed => failed,
             });
             drop(held);
         }
         Late::FinishesOther => {
-            is_told(match append(&mut held, &others).await {
+            is_told(&what, match append(&mut held, &others).await {
                 Ok(()) => held.finish(&mixed).await,
                 failed => failed,
             });
@@ -242,14 +242,14 @@ async fn check(shared: &Shared, size: usize, late: Late) {
                 failed => failed,
             };
             if finished.is_err() {
-                is_told(finished);
+                is_told(&what, finished);
             }
         }
         Late::Cancels => held.cancel().await.unwrap(),
     }
     assert!(stored(shared, &digest).await.unwrap() == content, "{what}");
     assert!(stored(shared, &mixed).await.is_none(), "{what}");
-    is_told(uploads.open(&id).await.map(drop));
+    is_told(&what, uploads.open(&id).await.map(drop));
 
     for _ in 0..2 {
         one.purge_uploads(Duration::ZERO, false).await.unwrap();
@@ -271,6 +271,7 @@ async fn a_hash_of_the_bytes_of_another_process_is_not_taken_for_that_of_these()
     let name = name();
     let (one, other) = (shared.registry().await, shared.registry().await);
     for size in [100, 11 * MIB] {
+        let what = format!("{size} bytes");
         let id = one.repository(&name).uploads().begin().await.unwrap().id;
         let uploads = [one.repository(&name), other.repository(&name)].map(|one| one.uploads());
         let mut upload = uploads[0].open(&id).await.unwrap();
@@ -300,7 +301,7 @@ async fn a_hash_of_the_bytes_of_another_process_is_not_taken_for_that_of_these()
                 let stored = stored(&shared, &digest).await;
                 assert!(stored.as_ref() == Some(content), "{size} bytes");
             } else {
-                is_told(finished);
+                is_told(&what, finished);
                 assert!(stored(&shared, &digest).await.is_none(), "{size} bytes");
             }
         }
@@ -326,9 +327,14 @@ async fn parts_that_another_process_has_joined_are_not_taken_for_ones_own() {
     drop(upload);
     let mut first = one.upload_apart(&key).await.unwrap();
     let mut second = other.upload_apart(&key).await.unwrap();
+    second.append(&[pattern(11 * MIB, 1)]).await.unwrap();
     let apart = first.commit_apart().await.unwrap();
     assert!(apart.is_certain);
-    let late = second.commit_apart().await.unwrap();
-    assert_eq!((late.key, late.is_certain), (apart.key, false));
+    match second.commit_apart().await {
+        Ok(late) => assert_eq!((late.key, late.is_certain), (apart.key.clone(), false)),
+        Err(error) => assert!(matches!(error, roadstead_storage::Error::Busy(_))),
+    }
+    let stored = one.get(&apart.key, u64::MAX).await.unwrap();
+    assert!(stored == [&content[..], &content[..]].concat());
     one.delete(&Key::root()).await.unwrap();
 }

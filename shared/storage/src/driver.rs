@@ -117,6 +117,11 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         Ok(0)
     }
 
+    /// The driver's ability to keep notes with an upload, if it has it.
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        None
+    }
+
     /// The driver's ability to let a client fetch content by itself, if it has it.
     fn signer(&self) -> Option<&dyn UrlSigner> {
         None
@@ -192,6 +197,9 @@ pub struct Object {
     pub stat: ContentStat,
     /// The bytes of the range.
     pub content: Content,
+    /// Whether a driver of this kind has written the content with [`Driver::write`]; `false` where
+    /// that cannot be told.
+    pub is_own: bool,
 }
 
 /// One write of whole, small content.
@@ -279,9 +287,53 @@ pub trait Upload: fmt::Debug + Send + Sync {
     /// by, of whatever process; `None` where no other process can have changed them meanwhile.
     fn identity(&self) -> Option<String>;
 
-    /// Ends the upload and deletes its bytes, but never content that was committed apart. The key
-    /// stays busy until this `Upload` is dropped.
+    /// Ends the upload: its bytes become content at `to`, in place of what is there, durable on
+    /// return; also when it was committed before. What may be left at its own key then
+    /// [`Upload::cancel`] deletes, and until that is done another `Upload` of the key may go on
+    /// with it. The key stays busy until this `Upload` is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] or [`Error::Busy`] when another process has ended the upload or gone
+    /// on with it.
+    async fn commit_as(&mut self, to: &Key) -> Result<(), Error>;
+
+    /// Ends the upload and deletes what lies at its own key, never what it was committed as or
+    /// apart. The key stays busy until this `Upload` is dropped.
     async fn cancel(&mut self) -> Result<(), Error>;
+
+    /// What was noted with the bytes that it had when it was opened or synced last; `None` for an
+    /// upload that was not begun with [`NotedUploads::begin`].
+    fn notes(&self) -> Option<&UploadNotes> {
+        None
+    }
+
+    /// Notes something on the bytes so far: the next [`Upload::sync`] makes both durable or
+    /// neither. Bytes that are appended drop it. Without effect where [`Upload::notes`] is `None`.
+    fn note_bytes(&mut self, note: String) {
+        let _nowhere = note;
+    }
+}
+
+/// Uploads that carry notes: a little text that is stored by the same call as their bytes, so
+/// that it costs no call and never disagrees with them.
+#[async_trait]
+pub trait NotedUploads: Send + Sync {
+    /// Begins an upload at `key`, where nothing is yet, with a note on it: printable ASCII, at
+    /// most 512 bytes. Durable on return.
+    async fn begin(&self, key: &Key, note: &str) -> Result<(), Error>;
+
+    /// The notes of the upload at `key`; `None` when there is none, or one without notes.
+    async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error>;
+}
+
+/// What is noted with an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadNotes {
+    /// On the upload, since it was begun.
+    pub upload: String,
+    /// On exactly the bytes that it has: printable ASCII, at most 512 bytes.
+    pub bytes: Option<String>,
 }
 
 /// Content that an upload has become apart from its own key.

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 
 use crate::{
-    ByteRange, Content, ContentStat, Driver, Error, FileRange, Key, Stat, Write, WriteMode,
+    ByteRange, Content, ContentStat, Driver, Error, FileRange, Key, Object, Stat, Write, WriteMode,
 };
 
 /// Sugar over [`Driver`].
@@ -18,11 +18,7 @@ pub trait DriverExt: Driver {
     /// [`Error::TooLarge`] when it has more than `limit` bytes; else those of [`Driver::read`].
     async fn get(&self, key: &Key, limit: u64) -> Result<Bytes, Error> {
         let object = self.read(key, ByteRange::ALL).await?;
-        if object.stat.size > limit {
-            let key = key.to_string();
-            return Err(Error::TooLarge { key, limit });
-        }
-        collect(object.content).await
+        object.collect(key, limit).await
     }
 
     /// Like [`DriverExt::get`], with `None` for content that is not there.
@@ -55,6 +51,21 @@ pub trait DriverExt: Driver {
 }
 
 impl<D: Driver + ?Sized> DriverExt for D {}
+
+impl Object {
+    /// All of the range's bytes, of content at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] when the content has more than `limit` bytes.
+    pub async fn collect(self, key: &Key, limit: u64) -> Result<Bytes, Error> {
+        if self.stat.size > limit {
+            let key = key.to_string();
+            return Err(Error::TooLarge { key, limit });
+        }
+        collect(self.content).await
+    }
+}
 
 fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {

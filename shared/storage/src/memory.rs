@@ -76,6 +76,7 @@ impl Driver for MemoryDriver {
         Ok(Object {
             stat: stored.stat(),
             content: Content::Bytes(stored.bytes.slice(part)),
+            is_own: false,
         })
     }
 
@@ -238,6 +239,20 @@ impl Upload for MemoryUpload {
 
     fn identity(&self) -> Option<String> {
         None
+    }
+
+    async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        let mut store = lock(&self.store);
+        let own = self.key.as_str();
+        let bytes = match store.uploads.remove(own) {
+            Some(bytes) => bytes.freeze(),
+            None => {
+                let committed = store.contents.remove(own);
+                committed.ok_or_else(|| not_found(&self.key))?.bytes
+            }
+        };
+        store.put(to, bytes);
+        Ok(())
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {

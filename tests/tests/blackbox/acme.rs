@@ -107,6 +107,7 @@ fn ask(curl: &Path, authority: &Path, address: &Address, host: &str) -> tool::Ou
 
 #[test]
 fn each_challenge_brings_a_certificate_that_outlives_a_restart() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let programs = programs!();
     for challenge in ["tls-alpn-01", "http-01"] {
         let store = Store::new();
@@ -148,6 +149,7 @@ fn each_challenge_brings_a_certificate_that_outlives_a_restart() {
 
 #[test]
 fn a_certificate_is_renewed_under_traffic() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let programs = programs!();
     let certified = Certified::start(programs, &Store::new(), json!({}));
     certified.until_certified(HOST);
@@ -181,6 +183,7 @@ fn a_certificate_is_renewed_under_traffic() {
 
 #[test]
 fn a_host_that_is_refused_takes_no_other_with_it() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let programs = programs!();
     let hosts = json!({"hosts": [BLOCKED, HOST]});
     let certified = Certified::start(programs, &Store::new(), hosts);
@@ -203,6 +206,7 @@ fn a_host_that_is_refused_takes_no_other_with_it() {
 
 #[test]
 fn replicas_that_share_a_folder_share_certificates_and_challenges() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let programs = programs!();
     let store = Store::new();
     let certified = Certified::start(programs, &store, json!({}));
@@ -238,6 +242,7 @@ fn replicas_that_share_a_folder_share_certificates_and_challenges() {
 
 #[test]
 fn who_comes_by_http_is_sent_to_https() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let programs = programs!();
     let certified = Certified::start(programs, &Store::new(), json!({"challenge": "http-01"}));
     let get = |host: &str, target: &str| {
@@ -260,6 +265,7 @@ fn who_comes_by_http_is_sent_to_https() {
 
 #[test]
 fn what_is_missing_or_twice_is_said_at_the_start() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let store = Store::new();
     let file = store.scratch().join("file");
     std::fs::write(&file, "").unwrap();

@@ -62,6 +62,7 @@ fn only_the_right_password_opens() {
 
 #[test]
 fn the_log_names_the_user() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let store = Store::new();
     let config = json!({
         "auth": users::htpasswd(&store),
@@ -86,6 +87,7 @@ fn the_log_names_the_user() {
 
 #[test]
 fn a_password_file_that_changes_counts_at_once() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let store = Store::new();
     let registry = with_passwords(&store);
     let path = store.scratch().join("htpasswd");
@@ -140,6 +142,7 @@ fn a_secret_of_kubernetes_is_followed() {
 
 #[test]
 fn a_missing_password_file_is_made_and_its_password_shown_once() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let store = Store::new();
     let path = store.scratch().join("secrets/htpasswd");
     let auth = json!({ "htpasswd": { "realm": "r", "path": path } });
@@ -160,6 +163,7 @@ fn a_missing_password_file_is_made_and_its_password_shown_once() {
 
 #[test]
 fn other_hashes_than_bcrypt_are_ignored_with_one_warning() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let store = Store::new();
     let path = users::password_file(&store);
     let lines = std::fs::read_to_string(&path).unwrap();

@@ -328,6 +328,8 @@ fn what_one_collects_the_other_misses_nothing_of() {
         push_everything(&registry);
         let garbage = registry.push_blob("library/app", b"garbage");
         drop(registry);
+        // Version 3 stops, with an error, at a link that has another name besides.
+        std::fs::remove_dir_all(store.repository("library/app").join("_layers/sha512")).unwrap();
         let setup = Setup::new(collector)
             .store(&store)
             .config(super::garbage_collect::at_once());

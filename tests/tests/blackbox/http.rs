@@ -682,6 +682,7 @@ fn a_client_that_never_ends_its_head_is_hung_up_on() {
 
 #[test]
 fn running_out_of_files_is_not_the_end() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
     let limited = ["sh", "-c", "ulimit -n 64; exec \"$@\"", "sh"];
     let mut registry = setup().launcher(&limited).start();
     let digest = registry.push_blob("app", b"content");

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, future};
 use roadstead_configuration::Configuration;
 use roadstead_configuration::metadata::{Dynamodb, Store};
 use roadstead_metadata_dynamodb::sdk::Client;
@@ -15,9 +13,9 @@ use roadstead_metadata_dynamodb::sdk::config::timeout::TimeoutConfig;
 use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Builder, Region};
 use roadstead_metadata_dynamodb::{Creation, DynamoDb, Options};
 use roadstead_storage::Driver;
-use tokio::sync::OnceCell;
 
 use super::contents::Stored;
+use crate::Shared;
 
 /// What a DynamoDB other than AWS's is signed for when it has no region.
 const NO_REGION: &str = "us-east-1";
@@ -26,6 +24,7 @@ pub(super) fn back_end(
     parameters: &Dynamodb,
     grace: Duration,
     driver: &Arc<dyn Driver>,
+    shared: &Shared,
 ) -> anyhow::Result<DynamoDb> {
     let options = Options {
         session_lifetime: parameters.uploadlifetime,
@@ -33,7 +32,7 @@ pub(super) fn back_end(
         ..Options::new(table(parameters)?)
     };
     let contents = Arc::new(Stored(Arc::clone(driver)));
-    Ok(DynamoDb::new(client(parameters), contents, options))
+    Ok(DynamoDb::new(client(parameters, shared), contents, options))
 }
 
 /// Creates the table that the configuration names, and gives its name; `false` when it was there.
@@ -47,7 +46,8 @@ pub async fn create_table(configuration: &Configuration) -> anyhow::Result<(Stri
         bail!("there is nothing to create: the configuration has no metadata.dynamodb");
     };
     let table = table(parameters)?;
-    let creation = roadstead_metadata_dynamodb::create_table(&client(parameters), table).await;
+    let client = client(parameters, &Shared::new(configuration));
+    let creation = roadstead_metadata_dynamodb::create_table(&client, table).await;
     let creation = creation.with_context(|| format!("the table {table} cannot be created"))?;
     Ok((table.to_owned(), creation == Creation::Created))
 }
@@ -57,7 +57,7 @@ fn table(parameters: &Dynamodb) -> anyhow::Result<&str> {
     table.context("metadata.dynamodb.table: no table is named")
 }
 
-fn client(parameters: &Dynamodb) -> Client {
+fn client(parameters: &Dynamodb, shared: &Shared) -> Client {
     const CONNECTING: Duration = Duration::from_secs(5);
     const ANSWERING: Duration = Duration::from_secs(10);
     const ATTEMPTS: u32 = 5;
@@ -68,7 +68,7 @@ fn client(parameters: &Dynamodb) -> Client {
         .operation_attempt_timeout(ANSWERING);
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::latest())
-        .region(region.clone())
+        .region(region)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts.build())
         .use_dual_stack(parameters.usedualstack)
@@ -82,33 +82,7 @@ fn client(parameters: &Dynamodb) -> Client {
             None,
             "configuration",
         )),
-        _ => builder.credentials_provider(Chain {
-            region,
-            chain: OnceCell::new(),
-        }),
+        _ => builder.credentials_provider(shared.credentials.clone()),
     };
     Client::from_conf(builder.build())
-}
-
-/// The SDK's default chain, put together when it is first asked: that takes a runtime.
-#[derive(Debug)]
-struct Chain {
-    region: Region,
-    chain: OnceCell<Arc<DefaultCredentialsChain>>,
-}
-
-impl ProvideCredentials for Chain {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(async {
-            let make = || async {
-                let chain = DefaultCredentialsChain::builder().region(self.region.clone());
-                Arc::new(chain.build().await)
-            };
-            let chain = self.chain.get_or_init(make).await;
-            chain.provide_credentials().await
-        })
-    }
 }

@@ -141,6 +141,7 @@ async fn sweep_repository(
     for digest in &links {
         metadata.unlink(repository, digest).await?;
     }
+    registry.parts().recent.forget(repository);
     let needed = look_again(registry, marks, repository, cutoff).await?;
     let is_needed = bring_back(registry, marks, (manifests, records), needed, cutoff).await?;
     for digest in links.iter().filter(|digest| is_needed(digest)) {

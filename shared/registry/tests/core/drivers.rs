@@ -210,6 +210,10 @@ impl Upload for TroubledUpload {
         self.upload.identity()
     }
 
+    async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
+        troubled(&*self.trouble, self.upload.commit_as(to)).await
+    }
+
     async fn cancel(&mut self) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.cancel()).await
     }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{HttpClient, RuntimeComponents, SharedHttpClient};
 use aws_sdk_s3::primitives::SdkBody;
@@ -14,7 +16,6 @@ use aws_smithy_runtime_api::shared::IntoShared;
 use roadstead_storage::{Key, Recipient, UrlSigner};
 
 use super::*;
-use crate::Credentials as Keys;
 use crate::bucket::{Bucket, Condition, Metadata};
 use crate::signer::Signer;
 
@@ -51,10 +52,9 @@ impl HttpConnector for Recorder {
 async fn url(change: impl FnOnce(&mut Config)) -> String {
     let mut config = Config {
         region: Some("eu-west-1".to_owned()),
-        credentials: Some(Keys {
-            access_key: "key".to_owned(),
-            secret_key: "secret".to_owned(),
-        }),
+        credentials: Some(SharedCredentialsProvider::new(Credentials::new(
+            "key", "secret", None, None, "test",
+        ))),
         ..Config::new("bucket")
     };
     change(&mut config);

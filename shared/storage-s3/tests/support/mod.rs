@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
-use roadstead_storage_s3::{Config, Credentials, S3Driver};
+use roadstead_storage_s3::{Config, S3Driver};
 use roadstead_tests::ministack::{self, KEY};
 use roadstead_tests::skip;
 use uuid::Uuid;
@@ -12,6 +14,10 @@ use uuid::Uuid;
 pub(crate) mod proxy;
 
 pub(crate) use roadstead_tests::ministack::BUCKET;
+
+fn credentials() -> Credentials {
+    Credentials::new(KEY, KEY, None, None, "test")
+}
 
 /// A folder in a bucket that no other test uses.
 pub(crate) struct Folder {
@@ -33,10 +39,7 @@ impl Folder {
         Config {
             endpoint: Some(self.url.to_owned()),
             force_path_style: true,
-            credentials: Some(Credentials {
-                access_key: KEY.to_owned(),
-                secret_key: KEY.to_owned(),
-            }),
+            credentials: Some(SharedCredentialsProvider::new(credentials())),
             root: format!("/{}/", self.name),
             ..Config::new(BUCKET)
         }
@@ -48,13 +51,13 @@ impl Folder {
 
     /// The bucket as others see it.
     pub(crate) fn client(&self) -> Client {
-        use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+        use aws_sdk_s3::config::{BehaviorVersion, Builder, Region};
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .endpoint_url(self.url)
             .force_path_style(true)
-            .credentials_provider(Credentials::new(KEY, KEY, None, None, "test"));
+            .credentials_provider(credentials());
         Client::from_conf(config.build())
     }
 

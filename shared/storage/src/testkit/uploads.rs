@@ -183,6 +183,31 @@ pub async fn an_upload_that_was_committed_apart_can_be_ended_again(store: &dyn S
     Ok(())
 }
 
+/// The same by the upload itself, also when it was committed before, and over what was there;
+/// cancelling it then leaves nothing at its own key and does no harm to what it became.
+pub async fn an_upload_is_committed_as_other_content(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let to = key("blobs/b/data");
+    for (size, committed) in [(0, false), (200_000, false), (6_000_000, true), (5, true)] {
+        let content = pattern(size);
+        let mut upload = driver.upload(&key("u/data")).await?;
+        upload.append(std::slice::from_ref(&content)).await?;
+        upload.sync().await?;
+        drop(upload);
+        let mut upload = store.driver().upload(&key("u/data")).await?;
+        if committed {
+            upload.commit().await?;
+        }
+        upload.commit_as(&to).await?;
+        assert!(get(&*driver, "blobs/b/data").await? == content);
+        upload.cancel().await?;
+        drop(upload);
+        assert_eq!(driver.try_stat(&key("u/data")).await?, None);
+        assert!(get(&*driver, "blobs/b/data").await? == content);
+    }
+    Ok(())
+}
+
 /// Uploads of different keys keep to themselves.
 pub async fn many_uploads_can_grow_at_once(store: &dyn Store) -> Outcome {
     let driver = store.driver();
