@@ -11,7 +11,7 @@ use crate::expression::Expression;
 use crate::keys::{self, BLOB_SHARDS};
 use crate::links::put_link;
 use crate::manifests::{lies_at, orphan, put_blob};
-use crate::row::{Row, moment, text};
+use crate::row::{Row, moment, text, yes};
 use crate::table::{ATTEMPTS, Contention, Outcome, Query, Transaction};
 
 #[async_trait]
@@ -155,7 +155,13 @@ impl DynamoDb {
             ..Query::all(keys::orphans())
         };
         for row in self.table.query(query).await? {
-            self.clear(row.name()).await?;
+            // A push that is slow may be about to make it content: from here on it cannot.
+            let doom = Expression::new("SET #doomed = :yes").with(":yes", yes());
+            let is_there = Some(Expression::is_there());
+            let key = keys::orphan(row.name());
+            if self.table.update(&key, doom, is_there).await?.is_some() {
+                self.clear(row.name()).await?;
+            }
         }
         Ok(())
     }

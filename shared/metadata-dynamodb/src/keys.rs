@@ -17,7 +17,8 @@
 //! upload#<repository>              <id>          an upload: started, expires, ttl, states; once it has
 //!                                                ended: ended, or adopted (digest) and key
 //! blob#<first hex digit>           <digest>      where the content lies: key, size, modified
-//! orphan                           <key>         content that no row points to, since when
+//! orphan                           <key>         content that no row points to: since; doomed, once it is
+//!                                                about to be deleted
 //! ```
 //!
 //! **One read pulls a manifest.** `reference` rows are what GET and HEAD read, whatever the
@@ -36,10 +37,14 @@
 //! and a transaction has at most 100, so beyond [`TAGS_AT_ONCE`] tags the rest follows in
 //! transactions of their own, after the manifest.
 //!
+//! **Fixed tags** are a condition of the push: the tag's row is new, or has the same digest.
+//!
 //! **Tags and deletion.** Whatever writes a tag also sets a new `version` in the revision of its
 //! manifest; whatever removes a manifest reads the version, then looks for tags, then removes
 //! under the condition that the version is still that one. So of a push and a deletion that meet
-//! one is done again, and no tag points to what is not there.
+//! one is done again, and no tag points to what is not there. Garbage collection removes a
+//! manifest under the same condition, and only if its last push is older than the collection's
+//! grace age: a push that comes after it was marked stays.
 //!
 //! **No hot item.** A `catalog` row is written once in the life of a repository and never
 //! removed, so every process may remember that it is there. Names are spread over

@@ -268,7 +268,10 @@ impl OpenUpload<'_> {
         let committed = self.unless_ended(committed).await?;
         let (canonical, actual) = match known.filter(|_| committed.is_certain) {
             Some(digests) => digests,
-            None => self.stored_digests(expected.algorithm(), &committed).await?,
+            None => {
+                self.stored_digests(expected.algorithm(), &committed)
+                    .await?
+            }
         };
         if actual != *expected {
             return self.refuse(expected, actual).await;

@@ -16,8 +16,12 @@ use roadstead_metadata_dynamodb::sdk::config::{BehaviorVersion, Credentials, Reg
 use roadstead_metadata_dynamodb::sdk::{Client, Config};
 use roadstead_metadata_dynamodb::{Contents, ContentsError, DynamoDb, Options, create_table};
 use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
-use roadstead_registry::{Error, OpenUpload, Policy, Pull, Registry, TransportError};
-use roadstead_storage::{ByteRange, Content, Driver, DriverExt, Key, ListOptions};
+use roadstead_registry::{
+    CollectOptions, Error, NewManifest, OpenUpload, Policy, Pull, Registry, TransportError,
+};
+use roadstead_storage::{
+    ByteRange, Content, Driver, DriverExt, Key, ListOptions, Write, WriteMode,
+};
 use roadstead_storage_s3::S3Driver;
 use support::Folder;
 use support::proxy::{Fate, Proxy};
@@ -75,15 +79,27 @@ impl Shared {
             });
             config.endpoint = Some(proxy.url.clone());
         }
-        Arc::new(S3Driver::new(config).unwrap())
+        let driver = S3Driver::new(config).unwrap();
+        // The driver probes the bucket before its first condition.
+        let first = Write {
+            key: Key::new(&format!("first/{}", Uuid::new_v4())).unwrap(),
+            content: Bytes::new(),
+            mode: WriteMode::CreateNew,
+        };
+        driver.write(&[first]).await.unwrap();
+        Arc::new(driver)
     }
 
     async fn registry(&self) -> Registry {
+        self.registry_with(Policy::default()).await
+    }
+
+    async fn registry_with(&self, policy: Policy) -> Registry {
         let driver = self.driver().await;
         let contents = Arc::new(InBucket(Arc::clone(&driver)));
         let options = Options::new(self.table.clone());
         let back_end = DynamoDb::new(self.client(), contents, options);
-        Registry::new(Arc::new(back_end), driver, Policy::default()).without_redirects()
+        Registry::new(Arc::new(back_end), driver, policy).without_redirects()
     }
 
     /// The objects of uploads and blobs.
@@ -147,20 +163,27 @@ async fn stored(shared: &Shared, digest: &Digest) -> Option<Bytes> {
     let blobs = registry.repository(&name).blobs();
     match blobs.pull(digest, ByteRange::ALL).await {
         Err(Error::BlobUnknown(_)) => None,
-        Ok(Pull::Content { content, .. }) => {
-            let mut chunks = match content {
-                Content::Bytes(bytes) => return Some(bytes),
-                Content::Stream(chunks) => chunks,
-                Content::File(_) => panic!("a bucket has no files"),
-            };
-            let mut all = Vec::new();
-            while let Some(chunk) = chunks.next().await {
-                all.extend_from_slice(&chunk.unwrap());
-            }
-            Some(all.into())
-        }
-        other => panic!("{other:?}"),
+        pull => Some(content_of(pull.unwrap()).await),
     }
+}
+
+async fn content_of(pull: Pull) -> Bytes {
+    let mut chunks = match pull {
+        Pull::Content {
+            content: Content::Bytes(bytes),
+            ..
+        } => return bytes,
+        Pull::Content {
+            content: Content::Stream(chunks),
+            ..
+        } => chunks,
+        other => panic!("{other:?}"),
+    };
+    let mut all = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        all.extend_from_slice(&chunk.unwrap());
+    }
+    all.into()
 }
 
 /// Nobody is left who can mistake what is there.
@@ -224,17 +247,23 @@ async fn check(shared: &Shared, size: usize, late: Late) {
     match late {
         Late::GoesOn => {
             let appended = append(&mut held, &others).await;
-            is_told(&what, match appended {
-                Ok(()) => held.checkpoint().await,
-                failed => failed,
-            });
+            is_told(
+                &what,
+                match appended {
+                    Ok(()) => held.checkpoint().await,
+                    failed => failed,
+                },
+            );
             drop(held);
         }
         Late::FinishesOther => {
-            is_told(&what, match append(&mut held, &others).await {
-                Ok(()) => held.finish(&mixed).await,
-                failed => failed,
-            });
+            is_told(
+                &what,
+                match append(&mut held, &others).await {
+                    Ok(()) => held.finish(&mixed).await,
+                    failed => failed,
+                },
+            );
         }
         Late::FinishesSame => {
             let finished = match append(&mut held, &rest).await {
@@ -337,4 +366,219 @@ async fn parts_that_another_process_has_joined_are_not_taken_for_ones_own() {
     let stored = one.get(&apart.key, u64::MAX).await.unwrap();
     assert!(stored == [&content[..], &content[..]].concat());
     one.delete(&Key::root()).await.unwrap();
+}
+
+const ROUNDS: usize = 4;
+
+/// What clients do: registries, one of which a client asks and the other confirms.
+#[derive(Clone)]
+struct Clients {
+    one: Registry,
+    other: Registry,
+}
+
+impl Clients {
+    fn swapped(&self) -> Self {
+        Self {
+            one: self.other.clone(),
+            other: self.one.clone(),
+        }
+    }
+
+    /// Pushes a blob until the registry says that it has it.
+    async fn push_blob(&self, name: &RepositoryName, content: &Bytes) {
+        for _ in 0..100 {
+            match self.try_push_blob(name, content).await {
+                Ok(()) => return,
+                // Purged meanwhile.
+                Err(Error::UploadUnknown | Error::UploadBusy) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        panic!("an upload is purged each time");
+    }
+
+    async fn try_push_blob(&self, name: &RepositoryName, content: &Bytes) -> Result<(), Error> {
+        let id = self.one.repository(name).uploads().begin().await?.id;
+        let half = content.len() / 2;
+        let mut upload = self.one.repository(name).uploads().open(&id).await?;
+        append(&mut upload, &content.slice(..half)).await?;
+        upload.checkpoint().await?;
+        drop(upload);
+        let mut upload = self.other.repository(name).uploads().open(&id).await?;
+        append(&mut upload, &content.slice(half..)).await?;
+        upload.finish(&sha256(content)).await
+    }
+
+    /// Pushes an image until it is whole, with its blobs from `base` if that has them.
+    async fn push(&self, name: &RepositoryName, tag: &str, blobs: &[Bytes], base: Option<&str>) {
+        let base: Option<RepositoryName> = base.map(|base| base.parse().unwrap());
+        for _ in 0..100 {
+            for blob in blobs {
+                let mounted = match &base {
+                    Some(base) => {
+                        let blobs = self.one.repository(name).blobs();
+                        let digest = sha256(blob);
+                        blobs.mount(&digest, Some(base), &|_| true).await.unwrap()
+                    }
+                    None => false,
+                };
+                if !mounted {
+                    self.push_blob(name, blob).await;
+                }
+            }
+            let new = NewManifest {
+                reference: tag.parse().unwrap(),
+                tags: Vec::new(),
+                content_type: None,
+                bytes: image(blobs),
+            };
+            match self.one.repository(name).manifests().push(new).await {
+                Ok(_) => return,
+                // Nothing referred to the blobs yet: they were garbage.
+                Err(Error::ReferencesUnknown(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        panic!("{name}:{tag} is never whole");
+    }
+
+    /// What was said to be there is.
+    async fn assert_pullable(&self, name: &RepositoryName, tag: &str, blobs: &[Bytes]) {
+        for registry in [&self.other, &self.one] {
+            let repository = registry.repository(name);
+            let pulled = repository.manifests().pull(&tag.parse().unwrap()).await;
+            assert_eq!(pulled.unwrap().bytes, image(blobs), "{name}:{tag}");
+            for blob in blobs {
+                let digest = sha256(blob);
+                let pull = repository.blobs().pull(&digest, ByteRange::ALL).await;
+                assert!(content_of(pull.unwrap()).await == *blob, "{name}:{tag}");
+            }
+        }
+    }
+
+    async fn delete(&self, name: &RepositoryName, tag: &str, blobs: &[Bytes]) {
+        let digest = sha256(&image(blobs));
+        self.one
+            .repository(name)
+            .manifests()
+            .delete(&digest)
+            .await
+            .unwrap();
+        for registry in [&self.other, &self.one] {
+            let manifests = registry.repository(name).manifests();
+            for reference in [tag.to_owned(), digest.to_string()] {
+                let pulled = manifests.pull(&reference.parse().unwrap()).await;
+                assert!(matches!(pulled, Err(Error::ManifestUnknown(..))));
+            }
+        }
+        for blob in blobs {
+            let digest = sha256(blob);
+            match self.one.repository(name).blobs().delete(&digest).await {
+                // Garbage collection was faster.
+                Ok(()) | Err(Error::BlobUnknown(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            let stat = self.other.repository(name).blobs().stat(&digest).await;
+            assert!(matches!(stat, Err(Error::BlobUnknown(_))), "{stat:?}");
+        }
+    }
+}
+
+fn image(blobs: &[Bytes]) -> Bytes {
+    let descriptor = |blob: &Bytes| {
+        let (digest, size) = (sha256(blob), blob.len());
+        format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":{size}}}"#)
+    };
+    let (config, layer) = (descriptor(&blobs[0]), descriptor(&blobs[1]));
+    format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#).into()
+}
+
+/// Those of one image, the first one like in all others.
+fn blobs(seed: usize) -> [Bytes; 2] {
+    [pattern(300, 0), pattern(1000 + seed, seed)]
+}
+
+/// Pushes, mounts and deletions by two registries, while a third one purges and collects whatever
+/// it may, one step at a time as a function does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_two_registries_is_true_while_a_third_one_maintains() {
+    let Some(shared) = Shared::new(Conditions::Unknown).await else {
+        return;
+    };
+    let policy = Policy {
+        delete: true,
+        ..Policy::default()
+    };
+    let clients = Clients {
+        one: shared.registry_with(policy.clone()).await,
+        other: shared.registry_with(policy).await,
+    };
+    let maintainer = shared.registry().await;
+    let base: RepositoryName = "base".parse().unwrap();
+    clients.push(&base, "latest", &blobs(0), None).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for (seed, clients) in [(1, clients.clone()), (2, clients.swapped())] {
+        let (base, pushing, again) = (base.clone(), clients.clone(), clients.swapped());
+        tasks.spawn(async move {
+            let clients = pushing;
+            for round in 0..ROUNDS {
+                let (tag, blobs) = (format!("v{round}"), blobs(seed * 100 + round));
+                let name = format!("pushed/{seed}").parse().unwrap();
+                clients.push(&name, &tag, &blobs, None).await;
+                clients.assert_pullable(&name, &tag, &blobs).await;
+            }
+        });
+        tasks.spawn(async move {
+            for round in 0..ROUNDS {
+                let name = format!("doomed/{seed}").parse().unwrap();
+                again.push(&name, "latest", &blobs(round), None).await;
+                again.assert_pullable(&name, "latest", &blobs(round)).await;
+                again.delete(&name, "latest", &blobs(round)).await;
+            }
+        });
+        tasks.spawn(async move {
+            for round in 0..ROUNDS {
+                let name = format!("mounted/{seed}/{round}").parse().unwrap();
+                clients.push(&name, "latest", &blobs(0), Some("base")).await;
+                clients.assert_pullable(&name, "latest", &blobs(0)).await;
+                clients.assert_pullable(&base, "latest", &blobs(0)).await;
+            }
+        });
+    }
+    let options = CollectOptions {
+        dry_run: false,
+        delete_untagged: true,
+        grace: Duration::ZERO,
+    };
+    let maintaining = async {
+        for run in 0.. {
+            if run % 20 == 0 {
+                maintainer
+                    .purge_uploads(Duration::ZERO, false)
+                    .await
+                    .unwrap();
+            }
+            maintainer
+                .collect_garbage_while(options, &|| false, &mut |_| ())
+                .await
+                .unwrap();
+        }
+    };
+    let living = async {
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap()
+        }
+    };
+    tokio::select! {
+        () = maintaining => unreachable!("it goes on for ever"),
+        () = living => {}
+    }
+    for seed in [1, 2] {
+        for round in 0..ROUNDS {
+            let name = format!("pushed/{seed}").parse().unwrap();
+            let (tag, blobs) = (format!("v{round}"), blobs(seed * 100 + round));
+            clients.assert_pullable(&name, &tag, &blobs).await;
+        }
+    }
 }

@@ -99,7 +99,8 @@ impl DynamoDb {
             .map(drop)?;
         let written = self.contents.write(&key, manifest.bytes.clone()).await;
         written.map_err(unavailable)?;
-        transaction.delete(&keys::orphan(&key), Some(Expression::is_there()));
+        let is_spared = "attribute_exists(#pk) AND attribute_not_exists(#doomed)";
+        transaction.delete(&keys::orphan(&key), Some(Expression::new(is_spared)));
         let size = manifest.bytes.len() as u64;
         let before = self.stored_at(&manifest.digest).await?;
         put_blob(&manifest.digest, &key, size, before.as_deref(), transaction);
