@@ -419,7 +419,8 @@ impl Clients {
                     Some(base) => {
                         let blobs = self.one.repository(name).blobs();
                         let digest = sha256(blob);
-                        blobs.mount(&digest, Some(base), &|_| true).await.unwrap()
+                        let mounted = blobs.mount(&digest, Some(base), &|_| true).await;
+                        mounted.unwrap().is_some()
                     }
                     None => false,
                 };
