@@ -209,7 +209,7 @@ async fn requests_of_an_upload_in_parts() {
     let large: Bytes = bytes(23 * MIB, 1).collect();
     push(&s3, &registry, &name, &[large], 5).await;
     let middling: Bytes = bytes(6 * MIB, 2).collect();
-    push(&s3, &registry, &name, &[middling.clone()], 4).await;
+    push(&s3, &registry, &name, std::slice::from_ref(&middling), 4).await;
     let chunks = [middling.clone(), "small".into(), middling, "small".into()];
     let digest = push(&s3, &registry, &name, &chunks, 5).await;
     let blobs = registry.repository(&name).blobs();

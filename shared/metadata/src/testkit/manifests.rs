@@ -291,18 +291,11 @@ pub async fn what_is_pushed_again_is_not_swept(store: &dyn Store) -> Outcome {
     metadata.record(&push("app", &image, &[])).await?;
     let sweep = async |since| {
         let metadata = store.metadata();
-        let subject = Some(&subject);
-        let swept = metadata.sweep_manifest(&app, &image.digest, subject, since);
+        let swept = metadata.sweep_manifest(&app, &image.digest, Some(&subject), since);
         let swept = swept.await?;
         let is_there = metadata.revision(&app, &image.digest).await?.is_some();
-        let referrers = referrers_of(
-            &*metadata,
-            "app",
-            subject.unwrap_or(&image.digest),
-            None,
-            Page::ALL,
-        );
-        assert_eq!(referrers.await?.len(), usize::from(is_there));
+        let referrers = referrers_of(&*metadata, "app", &subject, None, Page::ALL).await?;
+        assert_eq!(referrers.len(), usize::from(is_there));
         Ok::<_, Error>((swept, is_there))
     };
     let before = SystemTime::now() - Duration::from_secs(60);
