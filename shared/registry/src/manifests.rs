@@ -14,7 +14,7 @@ use roadstead_storage::{ByteRange, Key};
 
 use crate::blobs::stored_size;
 use crate::ingest::Hashes;
-use crate::middleware::Change;
+use crate::middleware::{Change, Permit};
 use crate::registry::Repository;
 use crate::uploads::hashed;
 use crate::{Error, Policy};
@@ -97,7 +97,7 @@ impl Manifests<'_> {
             digest: &canonical,
             tags: &tags,
         };
-        let _permit = self.0.permit(&change).await?;
+        let permits = self.0.permit(&change).await?;
         self.check_references(&manifest, Look::AtContent).await?;
         let record = ManifestRecord {
             digest: canonical.clone(),
@@ -111,6 +111,7 @@ impl Manifests<'_> {
             manifest: record,
             alias: (digest != canonical).then(|| digest.clone()),
             tags,
+            fixed: permits.iter().flat_map(Permit::fixed).cloned().collect(),
             referrer,
         };
         let since = parts.recent.now();

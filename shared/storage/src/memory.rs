@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    ByteRange, Content, ContentStat, Driver, Entry, EntryKind, Error, Key, ListOptions,
+    Apart, ByteRange, Content, ContentStat, Driver, Entry, EntryKind, Error, Key, ListOptions,
     NotedUploads, Object, Stat, Upload, UploadNotes, Write, WriteMode,
 };
 use noted::NotedUpload;
@@ -33,6 +33,8 @@ struct Store {
     contents: BTreeMap<String, Stored>,
     uploads: BTreeMap<String, BytesMut>,
     busy: HashSet<Key>,
+    /// How many keys were made up.
+    made_up: u64,
 }
 
 struct Stored {
@@ -181,6 +183,12 @@ impl Store {
         Ok(())
     }
 
+    fn fresh_key_beside(&mut self, key: &Key) -> Result<Key, Error> {
+        self.made_up += 1;
+        let parent = key.parent().unwrap_or_else(Key::root);
+        parent.join(&format!("apart-{}", self.made_up))
+    }
+
     fn put(&mut self, key: &Key, bytes: Bytes) {
         let stored = Stored::new(bytes, None);
         self.contents.insert(key.to_string(), stored);
@@ -243,6 +251,23 @@ impl Upload for MemoryUpload {
             .ok_or_else(|| not_found(&self.key))?;
         store.put(&self.key, bytes.freeze());
         Ok(())
+    }
+
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        let mut store = lock(&self.store);
+        let bytes = store.uploads.get(self.key.as_str());
+        let bytes = bytes.ok_or_else(|| not_found(&self.key))?;
+        let bytes = Bytes::copy_from_slice(bytes);
+        let key = store.fresh_key_beside(&self.key)?;
+        store.put(&key, bytes);
+        Ok(Apart {
+            key,
+            is_certain: true,
+        })
+    }
+
+    fn identity(&self) -> Option<String> {
+        None
     }
 
     async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads, Object, Stat,
-    Upload, UploadNotes, Write,
+    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads, Object,
+    Share, Stat, Turn, Upload, UploadNotes, Write,
 };
 
 /// What happens around an operation of the store.
@@ -155,12 +155,22 @@ impl Driver for Troubled {
         Ok(Box::new(TroubledUpload { upload, trouble }))
     }
 
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let upload = troubled(&*self.trouble, self.store.upload_apart(key)).await?;
+        let trouble = Arc::clone(&self.trouble);
+        Ok(Box::new(TroubledUpload { upload, trouble }))
+    }
+
     async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {
         troubled(&*self.trouble, self.store.rename(from, to)).await
     }
 
     async fn delete(&self, key: &Key) -> Result<(), Error> {
         troubled(&*self.trouble, self.store.delete(key)).await
+    }
+
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        self.store.turn(name, share).await
     }
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
@@ -206,6 +216,14 @@ impl Upload for TroubledUpload {
 
     async fn commit(&mut self) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.commit()).await
+    }
+
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        troubled(&*self.trouble, self.upload.commit_apart()).await
+    }
+
+    fn identity(&self) -> Option<String> {
+        self.upload.identity()
     }
 
     async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {

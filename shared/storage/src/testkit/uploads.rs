@@ -136,6 +136,53 @@ pub async fn a_committed_upload_can_be_renamed(store: &dyn Store) -> Outcome {
     Ok(upload.cancel().await?)
 }
 
+/// Beside its own key, where its bytes stay when nothing is left there.
+pub async fn an_upload_is_committed_apart(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let parent = key("u/1");
+    for size in [0, 200_000, 12_000_000] {
+        let content = pattern(size);
+        let (first, rest) = (content.slice(..size / 2), content.slice(size / 2..));
+        let mut upload = driver.upload_apart(&key("u/1/data")).await?;
+        upload.append(&[first]).await?;
+        upload.sync().await?;
+        drop(upload);
+        let mut upload = store.driver().upload_apart(&key("u/1/data")).await?;
+        upload.append(&[rest]).await?;
+        let apart = upload.commit_apart().await?;
+        assert!(apart.is_certain);
+        assert_eq!(apart.key.parent().as_ref(), Some(&parent));
+        upload.cancel().await?;
+        drop(upload);
+        assert!(get(&*driver, apart.key.as_str()).await? == content);
+        driver.delete(&parent).await?;
+    }
+    Ok(())
+}
+
+/// By whoever opens it next: it may be that nobody learnt of the first time.
+pub async fn an_upload_that_was_committed_apart_can_be_ended_again(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    for size in [200_000, 12_000_000] {
+        let content = pattern(size);
+        let mut upload = driver.upload_apart(&key("u/1/data")).await?;
+        upload.append(std::slice::from_ref(&content)).await?;
+        upload.sync().await?;
+        let first = upload.commit_apart().await?;
+        drop(upload);
+        let mut upload = store.driver().upload_apart(&key("u/1/data")).await?;
+        assert_eq!(upload.size(), size as u64);
+        let second = upload.commit_apart().await?;
+        upload.cancel().await?;
+        drop(upload);
+        for apart in [first, second] {
+            assert!(get(&*driver, apart.key.as_str()).await? == content);
+        }
+        driver.delete(&key("u/1")).await?;
+    }
+    Ok(())
+}
+
 /// The same by the upload itself, also when it was committed before, and over what was there;
 /// cancelling it then leaves nothing at its own key and does no harm to what it became.
 pub async fn an_upload_is_committed_as_other_content(store: &dyn Store) -> Outcome {
