@@ -87,7 +87,10 @@ pub async fn one_of_many_creators_wins(store: &dyn Store) -> Outcome {
         );
         let content = get(&*store.driver(), &path).await?;
         let of_a_winner = |winner: &usize| content == format!("creator {winner}");
-        assert!(winners.iter().any(of_a_winner), "{content:?} of {winners:?}");
+        assert!(
+            winners.iter().any(of_a_winner),
+            "{content:?} of {winners:?}"
+        );
     }
     Ok(())
 }
