@@ -128,10 +128,12 @@ class Deployment:
                 yield re.compile(pattern, re.DOTALL), origin["DomainName"], headers
 
     def redirect(self, function):
-        """On AWS a region says where S3 and DynamoDB are."""
+        """On AWS a region says where S3, DynamoDB and EventBridge are."""
         variables = self.functions_api.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
         variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = self.url
         variables["REGISTRY_METADATA_DYNAMODB_ENDPOINT"] = self.url
+        if "REGISTRY_NOTIFICATIONS_EVENTBRIDGE_BUS" in variables:
+            variables["REGISTRY_NOTIFICATIONS_EVENTBRIDGE_ENDPOINT"] = self.url
         self.functions_api.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
 
     def resolved(self, value):

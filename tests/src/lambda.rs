@@ -6,7 +6,7 @@
 //! another instance. Nothing is shared between instances but what they store.
 
 mod front;
-mod server;
+pub(crate) mod server;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

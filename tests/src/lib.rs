@@ -8,6 +8,7 @@
 //!   the same requests can go to Roadstead and to Debian's `docker-registry`.
 //! - [`Connection`] and [`Request`] are a small HTTP/1.1 client that sends exactly what it is told to.
 //! - [`Image`] makes images from a seed; [`Digest`](digest) names content.
+//! - A [`receiver::Receiver`] is who is told what happens.
 //! - A [`Store`] is a directory, a bucket, or a bucket and a table, as ROADSTEAD_STORE says.
 //! - [`users`] are three people with passwords.
 //! - [`tool`] runs real clients such as skopeo, and [`skip!`] says aloud when one is missing.
@@ -18,11 +19,13 @@ pub mod certificates;
 pub mod client;
 pub mod digest;
 mod emulator;
+pub mod event_bus;
 pub mod faults;
 pub mod http2;
 pub mod image;
 pub mod lambda;
 pub mod ministack;
+pub mod receiver;
 pub mod registry;
 pub mod skip;
 pub mod store;

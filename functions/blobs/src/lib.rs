@@ -10,10 +10,10 @@ use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use roadstead_api::conditional::{Precondition, Wanted, precondition, wanted};
 use roadstead_api::extract::{Name, PathDigest};
 use roadstead_api::response::{self, IMMUTABLE};
-use roadstead_api::{Api, Client, Error, authorized, detached};
+use roadstead_api::{Api, Client, Error, Notifier, authorized, detached};
 use roadstead_oci::Digest;
 use roadstead_oci::media_type::OCTET_STREAM;
-use roadstead_registry::{Blobs, Pull};
+use roadstead_registry::{Blobs, Pull, Repository};
 use roadstead_storage::{ByteRange, Recipient};
 
 /// The routes of the group.
@@ -30,6 +30,7 @@ async fn pull(
     State(api): State<Api>,
     Name(name): Name,
     PathDigest(digest): PathDigest,
+    notifier: Notifier,
     request: Request,
 ) -> Result<Response, Error> {
     let repository = api.registry.repository(&name);
@@ -40,9 +41,13 @@ async fn pull(
     let recipient = recipient(request.extensions());
     let pull = repository.blobs().pull_for(&recipient, &digest, range);
     let (stat, content) = match pull.await? {
-        Pull::Redirect(url) => return Ok(redirect(&url)),
+        Pull::Redirect(url) => {
+            tell_of_redirect(&notifier, repository, &digest).await;
+            return Ok(redirect(&url));
+        }
         Pull::Content { stat, content } => (stat, content),
     };
+    notifier.blob_pulled(&name, &digest, stat.size).await;
     let body = response::body(content, request.extensions());
     let headers = response::content_headers(&digest, IMMUTABLE);
     Ok(match (size, range.length) {
@@ -58,6 +63,7 @@ async fn stat(
     State(api): State<Api>,
     Name(name): Name,
     PathDigest(digest): PathDigest,
+    notifier: Notifier,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let blobs = api.registry.repository(&name).blobs();
@@ -66,7 +72,11 @@ async fn stat(
     if let Some(unmet) = response::unmet(precondition(&headers, &digest), answer.clone()) {
         return Ok(unmet);
     }
-    match wanted(&headers, &digest, stat.size) {
+    let wanted = wanted(&headers, &digest, stat.size);
+    if !matches!(wanted, Wanted::Unsatisfiable) {
+        notifier.blob_pulled(&name, &digest, stat.size).await;
+    }
+    match wanted {
         Wanted::Whole => Ok(whole(answer, stat.size, Body::empty())),
         Wanted::Unsatisfiable => Err(response::unsatisfiable(stat.size)),
         Wanted::Part { offset, length } => {
@@ -81,16 +91,32 @@ async fn delete(
     State(api): State<Api>,
     Name(name): Name,
     PathDigest(digest): PathDigest,
+    notifier: Notifier,
 ) -> Result<Response, Error> {
     detached(async move {
-        api.registry
-            .repository(&name)
-            .blobs()
-            .delete(&digest)
-            .await?;
+        let blobs = api.registry.repository(&name).blobs();
+        blobs.delete(&digest).await?;
+        notifier.blob_deleted(&name, &digest).await;
         Ok(response::accepted())
     })
     .await
+}
+
+/// The size is in no URL, and only looked up for those who want to be told of pulls. That it cannot
+/// be is no reason to refuse the blob.
+async fn tell_of_redirect(notifier: &Notifier, repository: Repository<'_>, digest: &Digest) {
+    if !notifier.wants_pulled_blobs() {
+        return;
+    }
+    match repository.blobs().stat(digest).await {
+        Ok(stat) => {
+            let name = repository.name();
+            notifier.blob_pulled(name, digest, stat.size).await;
+        }
+        Err(error) => {
+            tracing::error!(blob.digest = %digest, %error, "nobody is told of a pull: the size of the blob is not known");
+        }
+    }
 }
 
 /// The answer to a request whose preconditions do not hold for a blob that is there.

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 use roadstead_api::conditional::precondition;
 use roadstead_api::extract::{Name, PathReference};
 use roadstead_api::response::{self, IMMUTABLE, REVALIDATE};
-use roadstead_api::{Api, Error, authorized, detached};
+use roadstead_api::{Api, Error, Notifier, authorized, detached};
 use roadstead_oci::Reference;
 
 /// The routes of the group.
@@ -27,6 +27,7 @@ async fn pull(
     State(api): State<Api>,
     Name(name): Name,
     PathReference(reference): PathReference,
+    notifier: Notifier,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
@@ -46,6 +47,11 @@ async fn pull(
     if let Some(unmet) = response::unmet(precondition(&headers, digest), answer.clone()) {
         return Ok(unmet);
     }
+    let tag = match &reference {
+        Reference::Tag(tag) => Some(tag),
+        Reference::Digest(_) => None,
+    };
+    notifier.manifest_pulled(&name, digest, tag, &record).await;
     let size = record.bytes.len() as u64;
     let body = match method {
         Method::HEAD => Body::empty(),
@@ -59,12 +65,19 @@ async fn delete(
     State(api): State<Api>,
     Name(name): Name,
     PathReference(reference): PathReference,
+    notifier: Notifier,
 ) -> Result<Response, Error> {
     detached(async move {
         let repository = api.registry.repository(&name);
         match &reference {
-            Reference::Tag(tag) => repository.tags().delete(tag).await?,
-            Reference::Digest(digest) => repository.manifests().delete(digest).await?,
+            Reference::Tag(tag) => {
+                repository.tags().delete(tag).await?;
+                notifier.tag_deleted(&name, tag).await;
+            }
+            Reference::Digest(digest) => {
+                let tags = repository.manifests().delete(digest).await?;
+                notifier.manifest_deleted(&name, digest, &tags).await;
+            }
         }
         Ok(response::accepted())
     })

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use roadstead_api::extract::{Name, PathReference, Query};
 use roadstead_api::response::{self, value};
-use roadstead_api::{Api, Error, Urls, detached};
+use roadstead_api::{Api, Error, Notifier, Urls, detached};
 use roadstead_oci::{ErrorCode, MAX_MANIFEST_SIZE, Tag};
 use roadstead_registry::NewManifest;
 
@@ -25,7 +25,7 @@ pub(crate) async fn push(
     Name(name): Name,
     PathReference(reference): PathReference,
     query: Query,
-    urls: Urls,
+    (urls, notifier): (Urls, Notifier),
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
@@ -42,12 +42,12 @@ pub(crate) async fn push(
     };
     let manifest = name.clone();
     let pushed = detached(async move {
-        Ok(api
-            .registry
-            .repository(&manifest)
-            .manifests()
-            .push(new)
-            .await?)
+        let manifests = api.registry.repository(&manifest).manifests();
+        let pushed = manifests.push(new).await?;
+        notifier
+            .manifest_pushed(&manifest, &pushed.digest, &pushed.tags, &pushed.record)
+            .await;
+        Ok(pushed)
     });
     let pushed = pushed.await?;
     let mut response = response::created(&urls.manifest(&name, &pushed.digest), &pushed.digest);

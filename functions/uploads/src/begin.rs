@@ -6,11 +6,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode};
 use roadstead_api::extract::{Name, Query};
-use roadstead_api::{Api, Caller, Error, Urls, detached, response};
+use roadstead_api::{Api, Caller, Error, Notifier, Urls, detached, response};
 use roadstead_auth::{Action, Grant};
 use roadstead_metadata::UploadSession;
 use roadstead_oci::{Algorithm, Digest, RepositoryName};
-use roadstead_registry::TransportError;
+use roadstead_registry::{Mounted, TransportError};
 
 use crate::location::Progress;
 
@@ -20,18 +20,18 @@ pub(crate) async fn begin(
     Caller(grant): Caller,
     Name(name): Name,
     query: Query,
-    urls: Urls,
+    (urls, notifier): (Urls, Notifier),
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
-    if let Some(digest) = mounted(&api, &grant, &name, &query).await? {
+    if let Some(digest) = mounted(&api, &grant, &name, &query, &notifier).await? {
         return Ok(response::created(&urls.blob(&name, &digest), &digest));
     }
     check_algorithm(&query)?;
     if let Some(digest) = query.digest("digest")?
         && has_body(&headers)
     {
-        return take(api, name, urls, digest, body).await;
+        return take(api, name, (urls, notifier), digest, body).await;
     }
     let session = begun(&api, &name).await?;
     let progress = Progress::of(&session, 0);
@@ -47,6 +47,7 @@ async fn mounted(
     grant: &Grant,
     name: &RepositoryName,
     query: &Query,
+    notifier: &Notifier,
 ) -> Result<Option<Digest>, Error> {
     let Some(digest) = query
         .get("mount")
@@ -62,11 +63,16 @@ async fn mounted(
         None => None,
     };
     let (registry, name, grant) = (api.registry.clone(), name.clone(), grant.clone());
+    let notifier = notifier.clone();
     detached(async move {
         let blobs = registry.repository(&name).blobs();
         let readable = |from: &RepositoryName| grant.allows_on(from, Action::Pull);
         let mounted = blobs.mount(&digest, from.as_ref(), &readable).await?;
-        Ok(mounted.then_some(digest))
+        let Some(Mounted { from, size }) = mounted else {
+            return Ok(None);
+        };
+        notifier.blob_mounted(&name, &digest, size, &from).await;
+        Ok(Some(digest))
     })
     .await
 }
@@ -87,7 +93,7 @@ fn check_algorithm(query: &Query) -> Result<(), Error> {
 async fn take(
     api: Api,
     name: RepositoryName,
-    urls: Urls,
+    (urls, notifier): (Urls, Notifier),
     digest: Digest,
     body: Body,
 ) -> Result<Response, Error> {
@@ -101,7 +107,12 @@ async fn take(
             .append(stream(body), Some(expected.algorithm()))
             .await
         {
-            Ok(()) => Ok(upload.finish(&expected).await?),
+            Ok(()) => {
+                let size = upload.size();
+                upload.finish(&expected).await?;
+                notifier.blob_pushed(&name, &expected, size).await;
+                Ok(())
+            }
             Err(error) => {
                 upload.cancel().await?;
                 Err(error.into())

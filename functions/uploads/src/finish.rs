@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use roadstead_api::extract::{Name, Query, UploadId};
-use roadstead_api::{Api, Error, UploadState, Urls, detached, response};
+use roadstead_api::{Api, Error, Notifier, UploadState, Urls, detached, response};
 use roadstead_oci::{Digest, ErrorCode, RepositoryName};
 
 use crate::begin::stream;
@@ -18,7 +18,7 @@ pub(crate) async fn finish(
     Name(name): Name,
     UploadId(id): UploadId,
     query: Query,
-    urls: Urls,
+    (urls, notifier): (Urls, Notifier),
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
@@ -43,7 +43,10 @@ pub(crate) async fn finish(
             upload.checkpoint().await?;
             return Err(error);
         }
-        Ok(upload.finish(&digest).await?)
+        let size = upload.size();
+        upload.finish(&digest).await?;
+        notifier.blob_pushed(&name, &digest, size).await;
+        Ok(())
     })
     .await?;
     Ok(created)

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use axum::Router;
@@ -9,6 +10,7 @@ use roadstead_compose as compose;
 use roadstead_configuration::http::{Http, MinimumTls, Net};
 use roadstead_configuration::log::{Formatter, Level};
 use roadstead_configuration::{Configuration, Loaded};
+use roadstead_events::{Broadcaster, Delivery};
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
@@ -98,7 +100,8 @@ fn announce(loaded: &Loaded) {
 async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Result<ExitCode> {
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry.clone())?;
+    let events = compose::events(configuration, Delivery::Queued)?;
+    let api = compose::api(configuration, registry.clone())?.with_events(events.clone());
     let headers = compose::headers(http)?;
     let purges = &configuration.storage.maintenance.uploadpurging;
     let (routes, purging) = match routes {
@@ -121,7 +124,10 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
         None => tracing::info!("listening on {listener}"),
     }
     let purging = purging.map(|registry| purge::spawn(registry, purges));
-    let signal = serve_until(listener, tls, routes, configuration, shutdown).await?;
+    let (signal, since) = serve_until(listener, tls, routes, configuration, shutdown).await?;
+    if let Some(events) = events {
+        drain(&events, http.draintimeout, since).await;
+    }
     if let Some(purging) = purging {
         purging.abort();
     }
@@ -141,15 +147,22 @@ async fn tls(http: &Http) -> anyhow::Result<Option<Tls>> {
     Ok(Some(Tls::start(settings).await?))
 }
 
+/// Delivers what is queued, in what is left of the drain time since the signal.
+async fn drain(events: &Broadcaster, time: Duration, since: Option<Instant>) {
+    let passed = since.map(|since| since.elapsed()).unwrap_or_default();
+    events.drain(time.saturating_sub(passed)).await;
+}
+
 /// Serves until a signal, and says with which code to exit: 0 after a drain in which every
-/// request finished, as a shell reports the signal where there is no drain, else 1.
+/// request finished, as a shell reports the signal where there is no drain, else 1; and when the
+/// signal came.
 async fn serve_until(
     listener: Listener,
     tls: Option<Tls>,
     routes: Router,
     configuration: &Configuration,
     shutdown: impl Future<Output = Signal>,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<(ExitCode, Option<Instant>)> {
     let http = &configuration.http;
     let options = serve::Options {
         header_read_timeout: Some(http.readheadertimeout),
@@ -162,7 +175,7 @@ async fn serve_until(
     };
     let is_drained = options.drain_timeout.is_some();
     let mut received = None;
-    let noted = async { received = Some(shutdown.await) };
+    let noted = async { received = Some((shutdown.await, Instant::now())) };
     let service = request_log::layer().layer(routes);
     let proxies = compose::trusted_proxies(http)?;
     let service = MapRequestLayer::new(move |request| proxies.mark(request)).layer(service);
@@ -174,7 +187,9 @@ async fn serve_until(
         access_log.flush();
         ended
     };
-    Ok(match (is_drained, received) {
+    let since = received.map(|(_, since)| since);
+    let signal = received.map(|(signal, _)| signal);
+    let code = match (is_drained, signal) {
         (true, _) if ended.cut == 0 => ExitCode::SUCCESS,
         (true, _) => {
             tracing::error!(
@@ -184,5 +199,6 @@ async fn serve_until(
             ExitCode::from(super::FAILED)
         }
         (false, signal) => ExitCode::from(signal.map_or(super::FAILED, Signal::exit_code)),
-    })
+    };
+    Ok((code, since))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use roadstead_auth::{AccessController, Everybody, Issuer};
+use roadstead_events::Broadcaster;
 use roadstead_registry::Registry;
 
 use crate::origin_secret::OriginSecret;
@@ -25,6 +26,8 @@ pub struct Api {
     pub access: Arc<dyn AccessController>,
     /// The token server, if there is one here.
     pub issuer: Option<Arc<Issuer>>,
+    /// Who is told what happens; nobody where there is none.
+    pub events: Option<Arc<Broadcaster>>,
 }
 
 /// How a registry appears over HTTP.
@@ -50,6 +53,7 @@ impl Api {
             origin_secret: None,
             access: Arc::new(Everybody),
             issuer: None,
+            events: None,
         }
     }
 
@@ -77,6 +81,12 @@ impl Api {
     #[must_use]
     pub fn with_access(self, access: Arc<dyn AccessController>) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, which tells `events` what happens.
+    #[must_use]
+    pub fn with_events(self, events: Option<Arc<Broadcaster>>) -> Self {
+        Self { events, ..self }
     }
 
     /// The same, with a token server.

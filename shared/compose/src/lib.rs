@@ -4,9 +4,10 @@
 //! features choose: a function need not link what it never meets.
 
 mod access;
-#[cfg(any(feature = "dynamodb", feature = "s3"))]
+#[cfg(any(feature = "dynamodb", feature = "eventbridge", feature = "s3"))]
 mod aws;
 mod driver;
+mod events;
 mod http;
 mod identities;
 mod metadata;
@@ -20,6 +21,7 @@ use roadstead_configuration::Configuration;
 use roadstead_registry::{Memory, Registry};
 
 pub use crate::access::{api_keys, password_file, rules};
+pub use crate::events::events;
 pub use crate::http::{cors, headers, trusted_proxies};
 #[cfg(feature = "dynamodb")]
 pub use crate::metadata::create_table;
@@ -50,18 +52,18 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     /// For those that have no keys of their own.
-    #[cfg(any(feature = "dynamodb", feature = "s3"))]
+    #[cfg(any(feature = "dynamodb", feature = "eventbridge", feature = "s3"))]
     pub(crate) credentials: aws_credential_types::provider::SharedCredentialsProvider,
 }
 
 impl Shared {
     #[cfg_attr(
-        not(any(feature = "dynamodb", feature = "s3")),
+        not(any(feature = "dynamodb", feature = "eventbridge", feature = "s3")),
         expect(unused_variables, reason = "for AWS")
     )]
     pub(crate) fn new(configuration: &Configuration) -> Self {
         Self {
-            #[cfg(any(feature = "dynamodb", feature = "s3"))]
+            #[cfg(any(feature = "dynamodb", feature = "eventbridge", feature = "s3"))]
             credentials: aws::credentials(configuration),
         }
     }

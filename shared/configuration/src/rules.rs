@@ -1,6 +1,7 @@
 //! What holds between keys, and what a value alone does not show.
 
 mod middleware;
+mod notifications;
 
 use crate::effective::Effective;
 use crate::http::{Http, Net};
@@ -22,6 +23,7 @@ pub(crate) fn check(
     rules.old_tls();
     rules.cache(&configuration.storage);
     rules.middleware(&configuration.middleware);
+    rules.notifications(&configuration.notifications);
     rules.table(configuration);
     rules.validation_switch(configuration);
 }

@@ -1,24 +1,32 @@
-//! One GET of a text of bounded size, in bounded time: for the few things that a registry has to
-//! ask others.
+//! Requests of bounded size, in bounded time: for the few things that a registry has to ask others,
+//! or to tell them.
 //!
-//! Redirects are not followed, and nothing is kept: what is asked often is the caller's to remember.
+//! Redirects are not followed. [`fetch`] keeps nothing: what is asked often is the caller's to
+//! remember. A [`Sender`] keeps its connections.
+
+mod sender;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+
+pub use sender::Sender;
+
+/// The one kind of client, so that it is compiled once.
+type Web = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// How much is put up with, and who is believed.
 #[derive(Clone, Debug)]
@@ -58,7 +66,10 @@ pub enum Failure {
 /// Why there is none.
 pub async fn fetch(uri: &Uri, options: &Options) -> Result<Bytes, Failure> {
     let fetch = async {
-        let response = request(uri, options).await?;
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = uri.clone();
+        let response = client(uri, options).await?.request(request).await;
+        let response = response.map_err(Failure::Request)?;
         if response.status() != StatusCode::OK {
             return Err(Failure::Status(response.status()));
         }
@@ -71,40 +82,41 @@ pub async fn fetch(uri: &Uri, options: &Options) -> Result<Bytes, Failure> {
     fetched.map_err(|_| Failure::Late(options.patience))?
 }
 
-async fn request(uri: &Uri, options: &Options) -> Result<Response<Incoming>, Failure> {
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = uri.clone();
-    let builder = Client::builder(TokioExecutor::new());
-    let response = match uri.scheme_str() {
+/// A client for `uri`; only for `https` are the authorities read, which are files.
+async fn client(uri: &Uri, options: &Options) -> Result<Web, Failure> {
+    let authorities = options.authorities.clone();
+    let tls = match uri.scheme_str() {
         Some("https") => {
-            let connector = tls(options.authorities.clone()).await?;
-            builder.build(connector).request(request).await
+            let read = tokio::task::spawn_blocking(move || believing(authorities)).await;
+            read.map_err(io::Error::other).flatten()
         }
-        _ => builder.build(HttpConnector::new()).request(request).await,
+        _ => config(RootCertStore::empty()),
     };
-    response.map_err(Failure::Request)
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls.map_err(Failure::Authorities)?);
+    let connector = match uri.scheme_str() {
+        Some("https") => builder.https_only().enable_http1().build(),
+        _ => builder.https_or_http().enable_http1().build(),
+    };
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
-/// The authorities are read from files.
-async fn tls(authorities: Option<PathBuf>) -> Result<HttpsConnector<HttpConnector>, Failure> {
-    let read = move || {
-        let builder = HttpsConnectorBuilder::new();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = match authorities {
-            None => builder.with_provider_and_native_roots(provider)?,
-            Some(path) => {
-                let config = ClientConfig::builder_with_provider(provider)
-                    .with_safe_default_protocol_versions()
-                    .map_err(io::Error::other)?;
-                let config = config.with_root_certificates(roots(&path)?);
-                builder.with_tls_config(config.with_no_client_auth())
-            }
-        };
-        Ok(builder.https_only().enable_http1().build())
-    };
-    let read = tokio::task::spawn_blocking(read).await;
-    let read = read.map_err(io::Error::other).flatten();
-    read.map_err(Failure::Authorities)
+fn believing(authorities: Option<PathBuf>) -> io::Result<ClientConfig> {
+    match authorities {
+        Some(path) => config(roots(&path)?),
+        None => Ok(verifying()?.with_native_roots()?.with_no_client_auth()),
+    }
+}
+
+fn config(roots: RootCertStore) -> io::Result<ClientConfig> {
+    Ok(verifying()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+fn verifying() -> io::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)
 }
 
 fn roots(path: &Path) -> io::Result<RootCertStore> {

@@ -11,6 +11,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 use roadstead_api::{Api, RequestId, TrustedProxies, edge, guarded, with_cors};
 use roadstead_compose as compose;
 use roadstead_configuration::Configuration;
+use roadstead_events::Delivery;
 use tower::ServiceExt;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -46,7 +47,9 @@ pub fn serve(routes: fn(Api) -> Router) -> ExitCode {
 fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::Result<Router> {
     let http = &configuration.http;
     let registry = compose::registry(configuration)?;
-    let api = compose::api(configuration, registry)?;
+    // A function that is frozen after its answer delivers nothing later.
+    let events = compose::events(configuration, Delivery::BeforeAnswer)?;
+    let api = compose::api(configuration, registry)?.with_events(events);
     let secret = api.origin_secret.clone();
     let routes = routes(api).layer(from_fn(limit));
     let routes = edge(

@@ -24,6 +24,15 @@ pub struct BlobStat {
     pub modified: SystemTime,
 }
 
+/// A blob that another repository has as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// That repository.
+    pub from: RepositoryName,
+    /// Bytes.
+    pub size: u64,
+}
+
 /// A blob on its way to a client.
 #[derive(Debug)]
 pub enum Pull {
@@ -113,8 +122,8 @@ impl Blobs<'_> {
     }
 
     /// Makes a blob of another repository part of this one without its bytes being sent: of
-    /// `from`, or when that is `None` of any that `may_read` permits. `false` when there is no
-    /// such blob to be had.
+    /// `from`, or when that is `None` of any that `may_read` permits. `None` when there is no such
+    /// blob to be had.
     ///
     /// # Errors
     ///
@@ -124,7 +133,7 @@ impl Blobs<'_> {
         digest: &Digest,
         from: Option<&RepositoryName>,
         may_read: &(dyn Fn(&RepositoryName) -> bool + Send + Sync),
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Mounted>, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
         let _permit = self.0.permit(&Change::Upload).await?;
@@ -132,15 +141,18 @@ impl Blobs<'_> {
         let found = match from {
             Some(from) if may_read(from) => {
                 let found = self.found_in(from, digest).await?;
-                found.map(|(canonical, _)| (from.clone(), canonical))
+                found.map(|(canonical, size)| (canonical, mounted(from, size)))
             }
             Some(_) => None,
             None => self.found_anywhere(digest, may_read).await?,
         };
         match found {
-            Some((from, _)) if from == *self.0.name => Ok(true),
-            Some((from, canonical)) => self.link_from(&from, &canonical, digest).await,
-            None => Ok(false),
+            Some((_, found)) if found.from == *self.0.name => Ok(Some(found)),
+            Some((canonical, found)) => {
+                let is_linked = self.link_from(&found.from, &canonical, digest).await?;
+                Ok(is_linked.then_some(found))
+            }
+            None => Ok(None),
         }
     }
 
@@ -175,23 +187,23 @@ impl Blobs<'_> {
         let Some(canonical) = parts.metadata.linked(repository, digest).await? else {
             return Ok(None);
         };
-        let stored = stored_size(parts, &canonical).await?;
-        Ok(stored.map(|size| (canonical, size)))
+        let size = stored_size(parts, &canonical).await?;
+        Ok(size.map(|size| (canonical, size)))
     }
 
     async fn found_anywhere(
         self,
         digest: &Digest,
         may_read: &(dyn Fn(&RepositoryName) -> bool + Send + Sync),
-    ) -> Result<Option<(RepositoryName, Digest)>, Error> {
+    ) -> Result<Option<(Digest, Mounted)>, Error> {
         /// How many repositories a search looks at: a bound on what one request costs.
         const MOST: usize = 1000;
         let parts = self.0.parts();
         if digest.algorithm() == Algorithm::Sha256 && !is_stored(parts, digest).await? {
             return Ok(None);
         }
-        if let Some((found, _)) = self.found_in(self.0.name, digest).await? {
-            return Ok(Some((self.0.name.clone(), found)));
+        if let Some((canonical, size)) = self.found_in(self.0.name, digest).await? {
+            return Ok(Some((canonical, mounted(self.0.name, size))));
         }
         let page = Page {
             after: None,
@@ -199,8 +211,8 @@ impl Blobs<'_> {
         };
         let repositories = parts.metadata.repositories(Repositories::All, page).await?;
         for repository in repositories.iter().filter(|name| may_read(name)) {
-            if let Some((found, _)) = self.found_in(repository, digest).await? {
-                return Ok(Some((repository.clone(), found)));
+            if let Some((canonical, size)) = self.found_in(repository, digest).await? {
+                return Ok(Some((canonical, mounted(repository, size))));
             }
         }
         Ok(None)
@@ -226,6 +238,11 @@ impl Blobs<'_> {
         parts.recent.find(self.0.name, digest, &found, since);
         Ok((found, since))
     }
+}
+
+fn mounted(from: &RepositoryName, size: u64) -> Mounted {
+    let from = from.clone();
+    Mounted { from, size }
 }
 
 /// Whether the content of a canonical digest is there.

@@ -20,7 +20,7 @@ mod registry;
 mod tags;
 mod uploads;
 
-pub use blobs::{BlobStat, Blobs, Pull};
+pub use blobs::{BlobStat, Blobs, Mounted, Pull};
 pub use collect::{CollectOptions, Finding, Summary};
 pub use error::Error;
 pub use ingest::TransportError;

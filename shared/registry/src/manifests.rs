@@ -52,6 +52,10 @@ pub struct Pushed {
     pub digest: Digest,
     /// The manifest's subject, which now lists it.
     pub subject: Option<Digest>,
+    /// All tags that point to it by this push, in no order.
+    pub tags: Vec<Tag>,
+    /// The manifest as it is stored.
+    pub record: ManifestRecord,
 }
 
 impl Manifests<'_> {
@@ -114,7 +118,12 @@ impl Manifests<'_> {
         self.check_again(&manifest, &canonical).await?;
         let digests = [&canonical, &digest];
         parts.recent.link_manifest(self.0.name, digests, since);
-        Ok(Pushed { digest, subject })
+        Ok(Pushed {
+            digest,
+            subject,
+            tags: push.tags,
+            record: push.manifest,
+        })
     }
 
     /// Garbage collection may have removed a link between the check and the store. It looks at
@@ -133,12 +142,12 @@ impl Manifests<'_> {
         checked
     }
 
-    /// Takes a manifest out of the repository, with every tag that points to it.
+    /// Takes a manifest out of the repository, with every tag that points to it; gives these tags.
     ///
     /// # Errors
     ///
     /// [`Error::ManifestUnknown`], or [`Error::Unsupported`] when the policy does not permit it.
-    pub async fn delete(self, digest: &Digest) -> Result<(), Error> {
+    pub async fn delete(self, digest: &Digest) -> Result<Vec<Tag>, Error> {
         let repository = self.0;
         let parts = repository.parts();
         parts.policy.permit_delete()?;
@@ -156,8 +165,7 @@ impl Manifests<'_> {
         let deleted = metadata.delete_manifest(repository.name, &canonical, subject);
         let deleted = deleted.await;
         parts.recent.forget(repository.name);
-        deleted?;
-        Ok(())
+        Ok(deleted?)
     }
 
     /// Every blob and manifest that the manifest is made of must be in the repository.

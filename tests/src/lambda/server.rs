@@ -5,39 +5,39 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// A connection that requests come in by.
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     reader: BufReader<TcpStream>,
 }
 
 /// The head of a request, and its body once it was read.
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) target: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: String,
     /// Names in lower case.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// As they came, with the empty line.
-    pub(super) head: Vec<u8>,
+    pub(crate) head: Vec<u8>,
 }
 
 impl Incoming {
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let reader = BufReader::new(stream);
         Ok(Self { reader })
     }
 
-    pub(super) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
 
     /// What was read and not used yet.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         self.reader.buffer()
     }
 
     /// The next request with its body; nothing when the peer is done.
-    pub(super) fn request(&mut self) -> io::Result<Option<Request>> {
+    pub(crate) fn request(&mut self) -> io::Result<Option<Request>> {
         let Some(mut request) = self.head()? else {
             return Ok(None);
         };
@@ -46,7 +46,7 @@ impl Incoming {
     }
 
     /// The head of the next request.
-    pub(super) fn head(&mut self) -> io::Result<Option<Request>> {
+    pub(crate) fn head(&mut self) -> io::Result<Option<Request>> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if self.reader.read_until(b'\n', &mut head)? == 0 {
@@ -70,7 +70,7 @@ impl Incoming {
     }
 
     /// The body of `request`, of which the head was read.
-    pub(super) fn body(&mut self, request: &Request) -> io::Result<Vec<u8>> {
+    pub(crate) fn body(&mut self, request: &Request) -> io::Result<Vec<u8>> {
         let expects = request.header("expect");
         if expects.is_some_and(|expects| expects.eq_ignore_ascii_case("100-continue")) {
             self.stream().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -111,7 +111,7 @@ impl Incoming {
     }
 
     /// Answers the request that was read last.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         status: u16,
         headers: &[(&str, &str)],
@@ -129,14 +129,14 @@ impl Incoming {
 }
 
 impl Request {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|(known, _)| known == name);
         header.map(|(_, value)| value.as_str())
     }
 }
 
 /// A request that waits for its answer.
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     request: Request,
     stream: TcpStream,
     answered: Sender<()>,
@@ -144,7 +144,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// With what tells that it was answered.
-    pub(super) fn new(request: Request, incoming: &Incoming) -> (Self, Receiver<()>) {
+    pub(crate) fn new(request: Request, incoming: &Incoming) -> (Self, Receiver<()>) {
         let (answered, receiver) = channel();
         let stream = incoming
             .stream()
@@ -158,20 +158,20 @@ impl Exchange {
         (exchange, receiver)
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.request.target
     }
 
-    pub(super) fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &[u8] {
         &self.request.body
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(self.body()).into_owned()
     }
 
     /// A peer that has gone is told nothing.
-    pub(super) fn answer(mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
+    pub(crate) fn answer(mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
         let mut text = format!(
             "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n",
             body.len()

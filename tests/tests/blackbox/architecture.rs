@@ -104,7 +104,7 @@ fn each_shared_crate_depends_only_on_what_is_below_it() {
         ("roadstead-storage", &["roadstead-oci"][..]),
         ("roadstead-metadata", &["roadstead-oci"]),
         ("roadstead-auth", &["roadstead-oci"]),
-        ("roadstead-events", &["roadstead-oci"]),
+        ("roadstead-events", &["roadstead-fetch", "roadstead-oci"]),
         ("roadstead-configuration", &["roadstead-oci"]),
         (
             "roadstead-metadata-layout",
@@ -135,7 +135,6 @@ fn each_shared_crate_depends_only_on_what_is_below_it() {
             "roadstead-registry",
             &[
                 "roadstead-auth",
-                "roadstead-events",
                 "roadstead-metadata",
                 "roadstead-oci",
                 "roadstead-storage",

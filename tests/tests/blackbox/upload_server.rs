@@ -1,6 +1,7 @@
 //! Functions with an upload server beside them: what is too large for a function goes there.
 
 use roadstead_tests::image::noise;
+use roadstead_tests::receiver::Receiver;
 use roadstead_tests::registry::{Setup, with_query};
 use roadstead_tests::{
     Image, Implementation, Registry, Request, Response, Store, path_of, require,
@@ -217,4 +218,32 @@ fn an_upload_server_without_a_registry_does_not_start() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn who_ends_an_upload_tells_of_it_as_the_registry_would() {
+    let receiver = Receiver::start();
+    let pair = Pair::with(json!({"notifications": {"endpoints": [{"url": receiver.url("/")}]}}));
+    let digest = sha256(b"content");
+    let location = pair.registry.append(&pair.begin(), b"con");
+    let finished = pair
+        .registry
+        .finish_upload(&location, &digest, b"tent")
+        .expect(201);
+    let events = receiver.wait_for(1).remove(0).events();
+    assert_eq!(events[0]["action"], "push");
+    let expected = json!({
+        "mediaType": "application/octet-stream",
+        "digest": digest,
+        "size": 7,
+        "length": 7,
+        "repository": "a/b",
+        "url": finished.need("location"),
+    });
+    assert_eq!(events[0]["target"], expected);
+    assert_eq!(events[0]["actor"], json!({}));
+    let host = pair.uploads.host();
+    let (_, port) = host.rsplit_once(':').unwrap();
+    let source = events[0]["source"]["addr"].as_str().unwrap();
+    assert!(source.ends_with(&format!(":{port}")), "{source}");
 }

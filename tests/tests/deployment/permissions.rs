@@ -11,6 +11,8 @@ type Grants = BTreeMap<String, BTreeSet<String>>;
 
 const READ: &[&str] = &["GetItem", "Query"];
 const WRITE: &[&str] = &["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"];
+/// The bus that is told, if there is one.
+const EVENTS: (&str, &str, &[&str]) = ("event bus", "events", &["PutEvents"]);
 /// Objects on which the S3 driver finds out what conditional writes are worth.
 const PROBE: &str = ".roadstead-probe-*";
 const UPLOAD: &[&str] = &[
@@ -28,12 +30,14 @@ fn needed(group: &str) -> Grants {
         "Base" => &[],
         // Looks a blob up and signs its URL; unlinks it. A large manifest is a blob as well.
         "Blobs" => &[
+            EVENTS,
             ("table", "dynamodb", &["DeleteItem", "GetItem"]),
             ("blobs/*", "s3", &["GetObject"]),
             ("manifests/*", "s3", &["GetObject"]),
             ("bucket", "s3", &["ListBucket"]),
         ],
         "Uploads" => &[
+            EVENTS,
             ("table", "dynamodb", WRITE),
             ("blobs/*", "s3", UPLOAD),
             (PROBE, "s3", &["DeleteObject", "PutObject"]),
@@ -45,6 +49,7 @@ fn needed(group: &str) -> Grants {
         ],
         // Reads what a manifest refers to, and keeps large manifests; what they replace is garbage.
         "Manifests" => &[
+            EVENTS,
             ("table", "dynamodb", WRITE),
             ("blobs/*", "s3", &["GetObject"]),
             ("manifests/*", "s3", &["GetObject", "PutObject"]),
@@ -56,6 +61,7 @@ fn needed(group: &str) -> Grants {
             ("bucket", "s3", &["ListBucket"]),
         ],
         "Combined" => &[
+            EVENTS,
             ("table", "dynamodb", WRITE),
             ("blobs/*", "s3", UPLOAD),
             (PROBE, "s3", &["DeleteObject", "PutObject"]),
@@ -113,6 +119,14 @@ fn granted(role: &Value) -> Grants {
     let policies = properties["Policies"].as_array().unwrap().iter();
     let statements = policies.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array());
     for statement in statements.flatten() {
+        let statement = match &statement["Fn::If"] {
+            Value::Null => statement,
+            choice => {
+                assert_eq!(choice[0], "HasEvents");
+                assert_eq!(choice[2]["Ref"], "AWS::NoValue");
+                &choice[1]
+            }
+        };
         assert_eq!(statement["Effect"], "Allow");
         assert_eq!(statement["NotAction"], Value::Null);
         assert_eq!(statement["NotResource"], Value::Null);
@@ -141,6 +155,7 @@ fn short(resource: &Value) -> String {
         return match reference {
             "TableArn" => "table",
             "BucketArn" => "bucket",
+            "EventBusArn" => "event bus",
             "HttpSecret" | "OriginSecret" => "secret",
             other => panic!("{other} is none of the deployment's resources"),
         }
@@ -154,6 +169,7 @@ fn short(resource: &Value) -> String {
         return "*".to_owned();
     }
     match &resource["Fn::Sub"] {
+        Value::String(text) if text.ends_with(":event-bus/${EventBus}") => "event bus".to_owned(),
         Value::String(text) => text.strip_prefix("${BucketArn}/").unwrap().to_owned(),
         Value::Array(parts) => {
             let text = parts[0].as_str().unwrap();

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use roadstead_tests::event_bus::EventBus;
 use roadstead_tests::image::{OCI_MANIFEST, descriptor, noise};
 use roadstead_tests::registry::with_query;
 use roadstead_tests::{Address, Image, Request, Response, path_of, require, sha256, skip, tool};
@@ -25,6 +26,8 @@ struct Deployment {
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     address: Address,
+    /// The URL of the emulated AWS.
+    aws: String,
     functions: usize,
     _bootstraps: tempfile::TempDir,
 }
@@ -58,6 +61,7 @@ impl Deployment {
             input,
             output,
             address: Address::Tcp(address),
+            aws: ready["aws"].as_str().unwrap().to_owned(),
             functions: ready["functions"].as_array().unwrap().len(),
             _bootstraps: bootstraps,
         })
@@ -177,6 +181,44 @@ fn what_is_deployed_takes_a_push_and_gives_it_back() {
     // Who does not come through the edge gets nothing.
     let refused = deployment.tell("direct BaseFunction");
     assert_eq!(refused["statusCode"], 403, "{refused}");
+}
+
+/// With the permission that each function has for the bus.
+#[test]
+fn what_is_deployed_tells_the_event_bus_of_pushes_and_deletions() {
+    let curl = require!("curl");
+    let parameters = ["Access=anonymous", "DeleteEnabled=true", "EventBus=default"];
+    let deployment = deployed!(&parameters);
+    let bus = EventBus::default(curl, &deployment.aws, "roadstead");
+    let image = Image::seeded(5);
+    let blobs: Vec<_> = image
+        .blobs()
+        .iter()
+        .map(|blob| deployment.push_blob("a/b", blob))
+        .collect();
+    deployment.push_manifest("a/b", "v1", &image);
+    let _ = deployment.get("/v2/a/b/manifests/v1").expect(200);
+    let _ = deployment
+        .get(&format!("/v2/a/b/blobs/{}", blobs[0]))
+        .expect(307);
+    let tag = deployment.request("DELETE", "/v2/a/b/manifests/v1");
+    let _ = tag.send().expect(202);
+    let blob = deployment.request("DELETE", &format!("/v2/a/b/blobs/{}", blobs[0]));
+    let _ = blob.send().expect(202);
+    let mut events = bus.wait_for(blobs.len() + 3);
+    // Each function has a clock of its own for the ids.
+    events.sort_by_key(|event| event["detail"]["timestamp"].to_string());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let told = events.iter().map(|event| {
+        let (action, target) = (&event["detail"]["action"], &event["detail"]["target"]);
+        (text(action), text(&target["digest"]))
+    });
+    let push = |digest: &String| ("push".to_owned(), digest.clone());
+    let mut expected: Vec<_> = blobs.iter().map(push).collect();
+    expected.push(push(&image.digest()));
+    expected.push(("delete".to_owned(), String::new()));
+    expected.push(("delete".to_owned(), blobs[0].clone()));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -138,10 +138,6 @@ fn other_features_that_are_not_built_warn() {
             "http.debug: the debug server is not built yet: this has no effect",
         ),
         (
-            "notifications: {endpoints: [{name: a, url: 'http://a'}]}",
-            "notifications.endpoints: sending notifications is not built yet: this has no effect",
-        ),
-        (
             "redis: {addrs: ['a:1']}",
             "redis: the connection to Redis is not built yet: this has no effect",
         ),

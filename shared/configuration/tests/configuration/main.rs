@@ -2,6 +2,7 @@
 
 mod check;
 mod metadata;
+mod notifications;
 mod secrets;
 mod values;
 mod variables;

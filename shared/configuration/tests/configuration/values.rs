@@ -214,7 +214,7 @@ fn null_and_empty_texts_are_the_default() {
 
 #[test]
 fn zero_and_less_are_the_default_where_distribution_says_so() {
-    let more = "catalog: {maxentries: -1}\ntags: {maxtags: 0}\nnotifications: {endpoints: [{name: a, timeout: 0s, threshold: -3, backoff: -1s}]}\n";
+    let more = "catalog: {maxentries: -1}\ntags: {maxtags: 0}\nnotifications: {endpoints: [{name: a, url: 'http://a', timeout: 0s, threshold: -3, backoff: -1s}]}\n";
     let configuration = load(&minimal(more)).configuration;
     assert_eq!(
         (configuration.catalog.maxentries, configuration.tags.maxtags),

@@ -199,7 +199,13 @@ impl World {
             };
             let name = &self.names[repository];
             let there = self.registry.repository(name).blobs();
-            if !how.mount || !there.mount(&digest, None, &|_| true).await.unwrap() {
+            if !how.mount
+                || there
+                    .mount(&digest, None, &|_| true)
+                    .await
+                    .unwrap()
+                    .is_none()
+            {
                 push_blob(&self.registry, name, &bytes, &digest)
                     .await
                     .unwrap();

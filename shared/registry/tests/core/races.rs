@@ -43,7 +43,11 @@ async fn provide(
     let digest = sha256(blob.as_bytes());
     let blobs = registry.repository(name).blobs();
     let is_there = match from {
-        Some(_) => blobs.mount(&digest, from, &|_| true).await.unwrap(),
+        Some(_) => blobs
+            .mount(&digest, from, &|_| true)
+            .await
+            .unwrap()
+            .is_some(),
         None => blobs.stat(&digest).await.is_ok(),
     };
     if !is_there {
