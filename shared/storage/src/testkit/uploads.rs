@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Outcome, Store, assert_fails, get, key, pattern};
-use crate::{DriverExt, Error};
+use crate::{DriverExt, Error, UploadNotes};
 
 /// Chunks of any size follow each other without a gap, and the size is that of all of them.
 pub async fn an_upload_grows_exactly_at_its_size(store: &dyn Store) -> Outcome {
@@ -205,6 +205,50 @@ pub async fn an_upload_is_committed_as_other_content(store: &dyn Store) -> Outco
         assert_eq!(driver.try_stat(&key("u/data")).await?, None);
         assert!(get(&*driver, "blobs/b/data").await? == content);
     }
+    Ok(())
+}
+
+/// Where a driver keeps notes: those on the bytes are of exactly the bytes that were synced.
+pub async fn notes_go_with_the_bytes_of_an_upload(store: &dyn Store) -> Outcome {
+    let (path, begun) = (key("u/data"), "2026-11-18T11:06:40Z");
+    let driver = store.driver();
+    let Some(noted) = driver.noted_uploads() else {
+        return Ok(());
+    };
+    assert_eq!(noted.notes(&path).await?, None);
+    noted.begin(&path, begun).await?;
+    let expected = |bytes: Option<String>| {
+        let upload = begun.to_owned();
+        Some(UploadNotes { upload, bytes })
+    };
+    assert_eq!(noted.notes(&path).await?, expected(None));
+    let mut size = 0;
+    for (step, is_noted) in [(0, true), (5, true), (6_000_000, false), (6_000_000, true)] {
+        let driver = store.driver();
+        let mut upload = driver.upload(&path).await?;
+        assert_eq!(upload.size(), size as u64);
+        upload.append(&[pattern(step)]).await?;
+        size += step;
+        let note = is_noted.then(|| format!("{size} bytes/+= of it"));
+        if let Some(note) = &note {
+            upload.note_bytes(note.clone());
+        }
+        upload.sync().await?;
+        assert_eq!(upload.notes(), expected(note.clone()).as_ref());
+        drop(upload);
+        let driver = store.driver();
+        let noted = driver.noted_uploads().map(|noted| noted.notes(&path));
+        let Some(noted) = noted else { continue };
+        assert_eq!(noted.await?, expected(note.clone()));
+        let upload = driver.upload(&path).await?;
+        assert_eq!(upload.notes(), expected(note).as_ref());
+    }
+    let mut upload = driver.upload(&path).await?;
+    upload.commit_as(&key("blobs/b/data")).await?;
+    upload.cancel().await?;
+    assert_eq!(noted.notes(&path).await?, None);
+    assert_eq!(noted.notes(&key("blobs/b/data")).await?, None);
+    assert_eq!(get(&*driver, "blobs/b/data").await?.len(), size);
     Ok(())
 }
 
