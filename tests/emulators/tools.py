@@ -17,6 +17,7 @@ TOOLS = {
     # Beside the bare one of ministack.py: CloudFormation's transform of SAM templates is an extra.
     "ministack-full": ("ministack", ["ministack[full]==1.5.33"]),
     "sam": ("sam", ["aws-sam-cli==1.170.0"]),
+    "swift": ("swift-proxy-server", ["swift==2.38.3"]),
     # cargo-lambda finds zig as `python3 -m ziglang`, so the folder goes first on PATH.
     "cargo-lambda": ("cargo-lambda", ["cargo-lambda==1.9.2", "ziglang==0.17.0"]),
 }

@@ -30,6 +30,18 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(authority(name), key).expect("a certificate"))
     }
 
+    /// An authority whose time is over.
+    ///
+    /// # Panics
+    /// When there is no randomness.
+    #[must_use]
+    pub fn expired(name: &str) -> Self {
+        let mut parameters = authority(name);
+        parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(parameters, key).expect("a certificate"))
+    }
+
     /// An authority between this one and what it signs.
     ///
     /// # Panics
@@ -80,16 +92,34 @@ impl Authority {
         )
     }
 
+    /// A certificate for a client that is not valid any more.
+    #[must_use]
+    pub fn expired_client(&self) -> Pair {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        self.sign_until(&["client"], usage, &rcgen::PKCS_ECDSA_P256_SHA256, 2020)
+    }
+
     fn sign(
         &self,
         names: &[&str],
         usage: ExtendedKeyUsagePurpose,
         algorithm: &'static SignatureAlgorithm,
     ) -> Pair {
+        self.sign_until(names, usage, algorithm, 4096)
+    }
+
+    fn sign_until(
+        &self,
+        names: &[&str],
+        usage: ExtendedKeyUsagePurpose,
+        algorithm: &'static SignatureAlgorithm,
+        year: i32,
+    ) -> Pair {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).expect("names");
         parameters.use_authority_key_identifier_extension = true;
         parameters.extended_key_usages = vec![usage];
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate_for(algorithm).expect("a key");
         let certificate = parameters.signed_by(&key, &self.0).expect("a certificate");
         Pair {

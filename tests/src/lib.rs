@@ -18,6 +18,7 @@
 pub mod certificates;
 pub mod client;
 pub mod digest;
+mod emulator;
 pub mod event_bus;
 pub mod faults;
 pub mod http2;
@@ -28,6 +29,7 @@ pub mod receiver;
 pub mod registry;
 pub mod skip;
 pub mod store;
+pub mod swift;
 pub mod template;
 pub mod tool;
 pub mod users;

@@ -1,10 +1,9 @@
 //! MiniStack, an emulator of S3 and DynamoDB: one process for all tests of a run.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+
+use crate::emulator;
 
 /// Says what the launcher would say: `READY <port>` or `SKIP <reason>`. `tests/run` sets it;
 /// without it, a test program starts a MiniStack of its own.
@@ -26,12 +25,8 @@ pub const KEY: &str = "test";
 pub fn url() -> Result<&'static str, &'static str> {
     static URL: OnceLock<Result<String, String>> = OnceLock::new();
     let url = URL.get_or_init(|| {
-        let answer = std::env::var(ANSWER).unwrap_or_else(|_| launch());
-        match answer.trim().split_once(' ') {
-            Some(("READY", port)) => Ok(format!("http://127.0.0.1:{port}")),
-            Some(("SKIP", reason)) => Err(reason.to_owned()),
-            _ => panic!("the launcher says {answer:?}"),
-        }
+        let answer = std::env::var(ANSWER);
+        emulator::url(&answer.unwrap_or_else(|_| emulator::launch("ministack.py")))
     });
     url.as_deref().map_err(String::as_str)
 }
@@ -58,26 +53,4 @@ macro_rules! require_ministack {
             Err(reason) => $crate::skip!("{reason}"),
         }
     };
-}
-
-/// Starts one that ends when this process does: its standard input is closed then.
-fn launch() -> String {
-    static LAUNCHER: Mutex<Option<Child>> = Mutex::new(None);
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators/ministack.py");
-    let mut launcher = match Command::new("python3")
-        .arg(program)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-    {
-        Ok(launcher) => launcher,
-        Err(error) => return format!("SKIP there is no python3: {error}"),
-    };
-    let mut answer = String::new();
-    let output = launcher.stdout.take().expect("its output is piped");
-    BufReader::new(output)
-        .read_line(&mut answer)
-        .expect("the launcher answers");
-    *LAUNCHER.lock().unwrap_or_else(PoisonError::into_inner) = Some(launcher);
-    answer
 }

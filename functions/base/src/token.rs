@@ -23,7 +23,7 @@ const MAX_FORM: usize = 64 * 1024;
 
 /// The keys that verify tokens (RFC 7517, section 5).
 pub(crate) async fn keys(State(api): State<Api>) -> Result<Response, Error> {
-    Ok(Json(issuer(&api)?.jwks()).into_response())
+    Ok(Json(issuer(&api)?.jwks().await).into_response())
 }
 
 /// `GET`: the name and the password are in `Authorization`, or there are none.
@@ -35,7 +35,7 @@ pub(crate) async fn fetch(State(api): State<Api>, request: Request) -> Result<Re
     let value = parts.headers.get(AUTHORIZATION);
     let value = value.map(|value| value.to_str().unwrap_or_default());
     let login = match Authorization::parse(value) {
-        Authorization::Anonymous if issuer.knows_anonymous() => None,
+        Authorization::Anonymous if issuer.knows_anonymous().await => None,
         Authorization::Basic { user, password } => {
             Some(checked(issuer, confidential, &user, &password).await?)
         }

@@ -58,6 +58,7 @@ fn answer(explain: Explain) -> Result<ExitCode, Failure> {
     let rules = rules.ok_or_else(|| {
         anyhow!("there are no access rules: whoever auth lets in may do everything")
     })?;
+    let rules = rules.known();
     let decision = rules.decide(user.as_deref(), repository.as_str(), action);
     println!("{}", sentence(&rules, decision));
     Ok(match decision.allowed {

@@ -36,6 +36,18 @@ pub(super) fn key(name: &'static str, path: &Path) -> Result<PrivateKeyDer<'stat
     })
 }
 
+/// The certificates of several files.
+pub(super) fn all_certificates(
+    name: &'static str,
+    paths: impl IntoIterator<Item = impl AsRef<Path>>,
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(certificates(name, path.as_ref())?);
+    }
+    Ok(all)
+}
+
 /// The authorities of several files.
 pub(super) fn authorities(
     name: &'static str,

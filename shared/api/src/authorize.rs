@@ -17,12 +17,14 @@ use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
-use roadstead_auth::{Access, Attempt, Grant, Refusal};
+use roadstead_auth::{Access, Attempt, Grant, Refusal, Signed};
 use roadstead_oci::ErrorCode;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::cors;
 use crate::error::Error;
+use crate::signature::{self, SignedParts};
 use crate::state::Api;
 use needs::{Needs, needs};
 
@@ -56,9 +58,13 @@ async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Resp
     let Some(path) = path else {
         return next.run(request).await;
     };
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let granted = match needs(path.as_str(), &mut parts, &api).await {
         Ok(Needs::Nothing) => None,
+        Ok(Needs::Permission { .. }) if cors::is_of_a_stranger(&parts) => {
+            let why = "a page on another origin may change nothing here: see http.cors";
+            return asked(Error::new(ErrorCode::Denied, why).into_response());
+        }
         Ok(Needs::Permission { wanted, from }) => {
             match permitted(&api, &parts, wanted, from).await {
                 Ok(grant) => Some(grant),
@@ -79,6 +85,12 @@ async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Resp
         tracing::Span::current().record("auth.user.name", &**user);
     }
     if let Some(grant) = granted {
+        if grant.is_signed() {
+            body = match signature::bound(&parts.headers, body) {
+                Ok(body) => body,
+                Err(why) => return asked(refused(&why.into()).into_response()),
+            };
+        }
         parts.extensions.insert(Caller(grant));
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
@@ -101,7 +113,9 @@ async fn permitted(
     mut wanted: Vec<Access>,
     from: Option<Access>,
 ) -> Result<Grant, Error> {
-    let attempt = attempt(&parts.headers, &parts.extensions);
+    let signed = SignedParts::of(parts);
+    let signed = signed.as_ref().map(SignedParts::borrowed);
+    let attempt = attempt(&parts.headers, &parts.extensions, signed);
     let mounts = from.is_some();
     wanted.extend(from);
     let refusal = match api.access.authorize(attempt, &wanted).await {
@@ -118,7 +132,11 @@ async fn permitted(
 }
 
 /// What a request says about who makes it. Two different values of `Authorization` say nothing.
-fn attempt<'a>(headers: &'a HeaderMap, extensions: &Extensions) -> Attempt<'a> {
+fn attempt<'a>(
+    headers: &'a HeaderMap,
+    extensions: &Extensions,
+    signed: Option<Signed<'a>>,
+) -> Attempt<'a> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values
         .next()
@@ -129,6 +147,7 @@ fn attempt<'a>(headers: &'a HeaderMap, extensions: &Extensions) -> Attempt<'a> {
             Some(_) => Some(""),
         },
         confidential: Client::of(extensions).is_confidential(),
+        signed,
     }
 }
 

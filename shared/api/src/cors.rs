@@ -11,7 +11,10 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// What web pages may do.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +96,13 @@ impl Cors {
         })
     }
 
+    fn lets_in(&self, origin: &HeaderValue) -> bool {
+        match &self.origins {
+            Origins::All => true,
+            Origins::These(these) => these.contains(origin),
+        }
+    }
+
     /// What stands on the answer to this origin besides `headers`; nothing for one that is not let in.
     fn allow(&self, answer: &mut HeaderMap, origin: Option<&HeaderValue>, headers: &HeaderMap) {
         let allowed = match (&self.origins, origin) {
@@ -110,6 +120,18 @@ impl Cors {
     }
 }
 
+/// A request extension: the page that makes the request is let in.
+#[derive(Clone, Copy)]
+struct LetIn;
+
+/// Whether a page that is not let in wants to change something. It needs no answer to do harm, and
+/// its browser may add a password that it remembers (Fetch Metadata Request Headers, section 2.3).
+pub(crate) fn is_of_a_stranger(parts: &Parts) -> bool {
+    let site = parts.headers.get(SEC_FETCH_SITE);
+    let is_foreign = site.is_some_and(|site| site == "cross-site");
+    is_foreign && !parts.method.is_safe() && parts.extensions.get::<LetIn>().is_none()
+}
+
 /// `routes` for web pages on other origins as well. Their browsers' preflight requests are answered
 /// before anything else looks at them: the answer says nothing of the registry.
 pub fn with_cors(routes: Router, cors: Option<Cors>) -> Router {
@@ -119,7 +141,7 @@ pub fn with_cors(routes: Router, cors: Option<Cors>) -> Router {
     }
 }
 
-async fn answer(State(cors): State<Cors>, request: Request, next: Next) -> Response {
+async fn answer(State(cors): State<Cors>, mut request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let asks = request
         .headers()
@@ -128,6 +150,9 @@ async fn answer(State(cors): State<Cors>, request: Request, next: Next) -> Respo
         let mut response = StatusCode::NO_CONTENT.into_response();
         cors.allow(response.headers_mut(), origin.as_ref(), &cors.preflight);
         return response;
+    }
+    if origin.as_ref().is_some_and(|origin| cors.lets_in(origin)) {
+        request.extensions_mut().insert(LetIn);
     }
     let mut response = next.run(request).await;
     cors.allow(response.headers_mut(), origin.as_ref(), &cors.actual);

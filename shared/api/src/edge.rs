@@ -9,7 +9,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use roadstead_oci::ErrorCode;
 use serde::Serialize;
@@ -20,8 +23,19 @@ use crate::authorize::Asked;
 use crate::connection::RequestId;
 use crate::error::{Entries, Entry, Error};
 use crate::fold::fold;
+use crate::signature;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// What a browser makes of content that somebody has pushed, whatever type they gave it: nothing that
+/// runs, and nothing within another page (Content Security Policy, sections 6.3.2 and 6.4.2).
+const FOR_BROWSERS: [(HeaderName, HeaderValue); 2] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
 
 /// `routes` as a whole registry or a group of it: repository names may have slashes, every
 /// error is the specification's JSON, and `headers` stand on every answer.
@@ -48,6 +62,7 @@ impl Edge {
         let method = request.method().clone();
         let allowed = allowed_always(request.uri().path(), &method);
         let id = request.extensions().get::<RequestId>().copied();
+        signature::keep_target(&mut request);
         let response = match folded(request.uri(), &self.prefix) {
             Folded::Same => self.route(request).await,
             Folded::To(uri) => {
@@ -64,6 +79,7 @@ impl Edge {
         response
             .headers_mut()
             .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        response.headers_mut().extend(FOR_BROWSERS);
         response.headers_mut().extend(self.headers.clone());
         response
     }
@@ -168,6 +184,9 @@ fn written_down(mut response: Response, id: Option<RequestId>) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, body.len().into());
+    // What is missing now may be pushed in a moment.
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(no_store);
     *response.body_mut() = Body::from(body);
     response
 }

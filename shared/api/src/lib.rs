@@ -20,6 +20,7 @@ mod forwarded;
 mod notifier;
 mod origin_secret;
 pub mod response;
+mod signature;
 mod state;
 mod upload_origin;
 mod upload_state;

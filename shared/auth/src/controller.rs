@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::access::Access;
 use crate::challenge::Challenge;
 use crate::grant::Grant;
+use crate::privileged::{InvalidSignature, Signed};
 
 /// What a request says about who makes it.
 #[derive(Clone, Copy, Default)]
@@ -15,6 +16,8 @@ pub struct Attempt<'a> {
     pub authorization: Option<&'a str>,
     /// Whether nobody between the client and this machine reads along: a password may be asked for.
     pub confidential: bool,
+    /// What it says in the headers of a privileged request.
+    pub signed: Option<Signed<'a>>,
 }
 
 /// Why a request is not served.
@@ -35,6 +38,9 @@ pub enum Refusal {
     /// So many passwords are being checked that this one was not.
     #[error("too many passwords at once")]
     Busy,
+    /// It is signed, and not as it would have to be.
+    #[error(transparent)]
+    Signature(#[from] InvalidSignature),
 }
 
 /// Decides who makes a request and whether they may.
@@ -63,6 +69,7 @@ impl fmt::Debug for Attempt<'_> {
         f.debug_struct("Attempt")
             .field("authorization", &self.authorization.map(|_| "..."))
             .field("confidential", &self.confidential)
+            .field("signed", &self.signed.is_some())
             .finish()
     }
 }

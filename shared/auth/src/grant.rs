@@ -18,6 +18,7 @@ pub struct Grant {
     scope: Option<Arc<[ResourceActions]>>,
     limits: Option<Arc<[KeyScope]>>,
     rules: Option<Arc<Rules>>,
+    signed: bool,
 }
 
 impl Grant {
@@ -29,6 +30,7 @@ impl Grant {
             scope: None,
             limits: None,
             rules: None,
+            signed: false,
         }
     }
 
@@ -66,6 +68,18 @@ impl Grant {
     pub fn under(mut self, rules: Arc<Rules>) -> Self {
         self.rules = Some(rules);
         self
+    }
+
+    /// The same caller, who has signed the request, and whose body has to be what was signed.
+    #[must_use]
+    pub(crate) fn signed(mut self) -> Self {
+        self.signed = true;
+        self
+    }
+
+    /// Whether the request is signed: its body has to be what was signed.
+    pub fn is_signed(&self) -> bool {
+        self.signed
     }
 
     /// The caller's name; `None` for one who did not say.

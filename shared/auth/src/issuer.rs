@@ -17,8 +17,8 @@ use crate::access::{Access, Action};
 use crate::controller::Refusal;
 use crate::credentials::{Credentials, Login};
 use crate::grant::Grant;
-use crate::rules::Rules;
-use crate::token::{Algorithm, Jwks, ResourceActions, SigningKey, Trusted, Verifier};
+use crate::rules::{CurrentRules, Rules};
+use crate::token::{Algorithm, Jwks, ResourceActions, SigningKeys, Verifier};
 
 pub use scope::Scope;
 
@@ -30,7 +30,7 @@ pub struct IssuerOptions {
     /// The service that tokens are for.
     pub service: String,
     /// What signs them.
-    pub key: Arc<SigningKey>,
+    pub keys: SigningKeys,
     /// How long a token counts.
     pub expires: Duration,
     /// How long a refresh token counts; `None` to issue none.
@@ -38,7 +38,7 @@ pub struct IssuerOptions {
     /// The users.
     pub credentials: Credentials,
     /// What they may do; without rules, users may do everything and others nothing.
-    pub rules: Option<Arc<Rules>>,
+    pub rules: Option<CurrentRules>,
     /// What tells the time.
     pub clock: Clock,
 }
@@ -48,7 +48,6 @@ pub struct IssuerOptions {
 pub struct Issuer {
     options: IssuerOptions,
     refresh: Verifier,
-    trusted: Trusted,
 }
 
 /// What a client gets.
@@ -74,15 +73,12 @@ pub struct NotIssued;
 impl Issuer {
     /// A token server.
     pub fn new(options: IssuerOptions) -> Self {
-        let mut trusted = Trusted::default();
-        trusted.add_own(options.key.public());
         Self {
             refresh: Verifier {
                 issuer: options.issuer.clone(),
                 service: refresh_audience(&options.issuer),
                 algorithms: Algorithm::ALL.to_vec(),
             },
-            trusted,
             options,
         }
     }
@@ -93,15 +89,13 @@ impl Issuer {
     }
 
     /// The keys that verify tokens.
-    pub fn jwks(&self) -> Jwks {
-        Jwks {
-            keys: vec![self.options.key.jwk()],
-        }
+    pub async fn jwks(&self) -> Jwks {
+        self.options.keys.get().await.jwks()
     }
 
     /// Whether those who do not log in get tokens.
-    pub fn knows_anonymous(&self) -> bool {
-        let rules = self.options.rules.as_ref();
+    pub async fn knows_anonymous(&self) -> bool {
+        let rules = self.rules().await;
         rules.is_some_and(|rules| rules.know_anonymous())
     }
 
@@ -123,7 +117,8 @@ impl Issuer {
     /// other password since.
     pub async fn refreshed(&self, token: &str) -> Option<Login> {
         let now = (self.options.clock)();
-        let claims = self.refresh.verify(token, &self.trusted, now).ok()?;
+        let keys = self.options.keys.get().await;
+        let claims = self.refresh.verify(token, &keys.trusted, now).ok()?;
         let credentials = &self.options.credentials;
         let fingerprint = credentials.fingerprint(&claims.subject).await?;
         (fingerprint == claims.id).then(|| Login::by_password(&claims.subject))
@@ -145,7 +140,7 @@ impl Issuer {
         let now = (options.clock)().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs();
         let user = login.and_then(|login| login.grant.user());
-        let access = self.granted(login, scopes);
+        let access = granted(self.rules().await, login, scopes);
         let mut claims = json!({
             "iss": options.issuer,
             "sub": user.unwrap_or_default(),
@@ -159,7 +154,8 @@ impl Issuer {
         if let Some(groups) = login.and_then(|login| login.grant.groups()) {
             claims["roadstead_groups"] = groups.iter().cloned().collect();
         }
-        let token = options.key.sign(&claims).map_err(|_| NotIssued)?;
+        let keys = options.keys.get().await;
+        let token = keys.sign(&claims).map_err(|_| NotIssued)?;
         let by_password = login.is_some_and(|login| login.by_password);
         let refresh_token = match user {
             Some(user) if lasting && by_password => self.lasting(user, now).await?,
@@ -190,20 +186,32 @@ impl Issuer {
             "iat": now,
             "jti": fingerprint,
         });
-        options.key.sign(&claims).map(Some).map_err(|_| NotIssued)
+        let keys = options.keys.get().await;
+        keys.sign(&claims).map(Some).map_err(|_| NotIssued)
     }
 
-    fn granted(&self, login: Option<&Login>, scopes: &[Scope]) -> Vec<ResourceActions> {
-        let grant = login.map_or_else(Grant::anonymous, |login| login.grant.clone());
-        let grant = match &self.options.rules {
-            Some(rules) => grant.under(Arc::clone(rules)),
-            None => grant,
-        };
-        let is_anybody = self.options.rules.is_some() || login.is_some();
-        let permitted = scopes.iter().filter(|_| is_anybody);
-        let granted = permitted.filter_map(|scope| scope.granted(&grant));
-        granted.collect()
+    async fn rules(&self) -> Option<Arc<Rules>> {
+        match &self.options.rules {
+            Some(rules) => Some(rules.get().await),
+            None => None,
+        }
     }
+}
+
+fn granted(
+    rules: Option<Arc<Rules>>,
+    login: Option<&Login>,
+    scopes: &[Scope],
+) -> Vec<ResourceActions> {
+    let is_anybody = rules.is_some() || login.is_some();
+    let grant = login.map_or_else(Grant::anonymous, |login| login.grant.clone());
+    let grant = match rules {
+        Some(rules) => grant.under(rules),
+        None => grant,
+    };
+    let permitted = scopes.iter().filter(|_| is_anybody);
+    let granted = permitted.filter_map(|scope| scope.granted(&grant));
+    granted.collect()
 }
 
 impl Scope {

@@ -5,7 +5,7 @@
 //! CNCF Distribution's controllers; [`Restricted`] puts access [`Rules`] on top of any of them, and
 //! [`Issuer`] is the other side of [`Token`]: it makes the tokens that clients fetch. What counts as a
 //! password is for [`Credentials`] to say: [`ApiKeys`] and the tokens of other issuers ([`Identities`])
-//! as well.
+//! as well. [`Privileged`] stands in front of it all for whoever has the key.
 //!
 //! Nothing here knows HTTP beyond the text of `Authorization` and of `WWW-Authenticate`.
 
@@ -20,6 +20,7 @@ mod grant;
 mod htpasswd;
 mod identities;
 mod issuer;
+mod privileged;
 mod restricted;
 mod rules;
 mod silly;
@@ -39,12 +40,13 @@ pub use identities::{
     Fetch, Identities, IdentityOptions, IdentityRule, InvalidIdentityRule, USER as IDENTITY_USER,
 };
 pub use issuer::{Issued, Issuer, IssuerOptions, Scope};
+pub use privileged::{InvalidSignature, Privileged, Signed};
 pub use restricted::Restricted;
-pub use rules::{Decision, InvalidRule, Pattern, Rule, Rules, Who};
+pub use rules::{CurrentRules, Decision, InvalidRule, Pattern, Rule, Rules, Who};
 pub use silly::Silly;
 pub use token::{
-    Algorithm, Claims, Invalid, Jwk, Jwks, PublicKey, ResourceActions, SigningKey, Token,
-    TokenOptions, Trusted, Verifier,
+    Algorithm, Claims, Invalid, Jwk, Jwks, PublicKey, ResourceActions, SigningKey, SigningKeys,
+    Token, TokenOptions, Trusted, Verifier,
 };
 
 /// What tells the time: a constructor's argument, so that a test can be at any time.

@@ -8,7 +8,7 @@ use crate::access::Access;
 use crate::authorization::Authorization;
 use crate::controller::{AccessController, Attempt, Refusal};
 use crate::grant::Grant;
-use crate::rules::Rules;
+use crate::rules::CurrentRules;
 
 /// Who is who is the inner controller's to say; what they may do is the rules' as well.
 ///
@@ -18,12 +18,12 @@ use crate::rules::Rules;
 #[derive(Debug)]
 pub struct Restricted {
     inner: Arc<dyn AccessController>,
-    rules: Arc<Rules>,
+    rules: CurrentRules,
 }
 
 impl Restricted {
     /// `inner` under `rules`.
-    pub fn new(inner: Arc<dyn AccessController>, rules: Arc<Rules>) -> Self {
+    pub fn new(inner: Arc<dyn AccessController>, rules: CurrentRules) -> Self {
         Self { inner, rules }
     }
 }
@@ -31,15 +31,16 @@ impl Restricted {
 #[async_trait]
 impl AccessController for Restricted {
     async fn authorize(&self, attempt: Attempt<'_>, wanted: &[Access]) -> Result<Grant, Refusal> {
+        let rules = self.rules.get().await;
         let is_anonymous = Authorization::parse(attempt.authorization) == Authorization::Anonymous;
         if is_anonymous && !wanted.is_empty() {
-            let anonymous = Grant::anonymous().under(Arc::clone(&self.rules));
+            let anonymous = Grant::anonymous().under(Arc::clone(&rules));
             if wanted.iter().all(|access| anonymous.allows(access)) {
                 return Ok(anonymous);
             }
         }
         let grant = self.inner.authorize(attempt, wanted).await?;
-        let grant = grant.under(Arc::clone(&self.rules));
+        let grant = grant.under(rules);
         match wanted.iter().all(|access| grant.allows(access)) {
             true => Ok(grant),
             false => Err(Refusal::Denied),

@@ -1,11 +1,13 @@
 //! Access rules: who may do what to which repositories.
 
+mod current;
 mod pattern;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::Action;
 
+pub use current::CurrentRules;
 pub use pattern::Pattern;
 pub(crate) use pattern::glob;
 

@@ -12,6 +12,7 @@ mod verifier;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest;
@@ -28,7 +29,8 @@ use crate::{Clock, FileError};
 pub use algorithm::Algorithm;
 pub use claims::{Claims, ResourceActions};
 pub use key::{Jwk, Jwks, PublicKey};
-pub use signing::SigningKey;
+pub(crate) use signing::KeySet;
+pub use signing::{SigningKey, SigningKeys};
 pub use trusted::Trusted;
 pub use verifier::{Invalid, Verifier};
 
@@ -49,8 +51,8 @@ pub struct TokenOptions {
     pub rootcertbundle: Option<PathBuf>,
     /// A file with a set of keys that sign tokens (RFC 7517, section 5).
     pub jwks: Option<PathBuf>,
-    /// A key of this process itself.
-    pub own: Option<PublicKey>,
+    /// The keys of the token server that is here as well.
+    pub own: Option<SigningKeys>,
     /// The algorithms that count.
     pub algorithms: Vec<Algorithm>,
     /// What tells the time.
@@ -65,6 +67,7 @@ pub struct Token {
     realm: Realm,
     verifier: Verifier,
     trusted: Watched<Trusted>,
+    own: Option<SigningKeys>,
     verified: Cache<[u8; digest::SHA256_OUTPUT_LEN], Verified>,
     clock: Clock,
 }
@@ -72,7 +75,31 @@ pub struct Token {
 #[derive(Clone)]
 struct Verified {
     claims: Arc<Claims>,
-    by: Arc<Trusted>,
+    by: Keys,
+}
+
+/// All that verifies tokens, at one time.
+#[derive(Clone)]
+struct Keys {
+    trusted: Arc<Trusted>,
+    own: Option<Arc<KeySet>>,
+}
+
+impl Keys {
+    fn are(&self, others: &Self) -> bool {
+        let same_own = match (&self.own, &others.own) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        same_own && Arc::ptr_eq(&self.trusted, &others.trusted)
+    }
+
+    fn verify(&self, verifier: &Verifier, token: &str, now: SystemTime) -> Result<Claims, Invalid> {
+        match (verifier.verify(token, &self.trusted, now), &self.own) {
+            (Err(Invalid::Key), Some(own)) => verifier.verify(token, &own.trusted, now),
+            (verified, _) => verified,
+        }
+    }
 }
 
 impl Token {
@@ -85,9 +112,9 @@ impl Token {
         let files = [&options.rootcertbundle, &options.jwks];
         let paths = files.into_iter().flatten().cloned().collect();
         let (bundle, jwks) = (options.rootcertbundle, options.jwks);
-        let own = options.own;
+        let has_own = options.own.is_some();
         let parse = move |contents: &[Vec<u8>]| {
-            trusted::parse(bundle.as_deref(), jwks.as_deref(), contents, own.as_ref())
+            trusted::parse(bundle.as_deref(), jwks.as_deref(), contents, has_own)
         };
         Ok(Self {
             realm: options.realm,
@@ -97,6 +124,7 @@ impl Token {
                 algorithms: options.algorithms,
             },
             trusted: Watched::open(paths, EVERY, parse)?,
+            own: options.own,
             verified: Cache::new(REMEMBERED_TOKENS),
             clock: options.clock,
         })
@@ -115,21 +143,27 @@ impl Token {
     }
 
     async fn claims(&self, token: &str) -> Result<Arc<Claims>, Invalid> {
-        let trusted = self.trusted.get().await;
+        let keys = Keys {
+            trusted: self.trusted.get().await,
+            own: match &self.own {
+                Some(own) => Some(own.get().await),
+                None => None,
+            },
+        };
         let now = (self.clock)();
         let hash = digest::digest(&digest::SHA256, token.as_bytes());
         let mut key = [0; digest::SHA256_OUTPUT_LEN];
         key.copy_from_slice(hash.as_ref());
         if let Some(verified) = self.verified.get(&key)
-            && Arc::ptr_eq(&verified.by, &trusted)
+            && verified.by.are(&keys)
         {
             self.verifier.check_times(&verified.claims, now)?;
             return Ok(verified.claims);
         }
-        let claims = Arc::new(self.verifier.verify(token, &trusted, now)?);
+        let claims = Arc::new(keys.verify(&self.verifier, token, now)?);
         let verified = Verified {
             claims: Arc::clone(&claims),
-            by: trusted,
+            by: keys,
         };
         self.verified.insert(key, verified);
         Ok(claims)

@@ -16,7 +16,7 @@ type Parse<T> = dyn Fn(&[Vec<u8>]) -> Result<T, FileError> + Send + Sync;
 
 /// Some files, read again when they change. A file that is changed in place, replaced, or reached
 /// over a link that is turned (as Kubernetes does) has changed. While one cannot be read or makes no
-/// sense, what was read before counts on, and the log says so once.
+/// sense, what was read before counts on, and the log says so once. Clones are the same.
 ///
 /// Nothing runs in the background: who asks after `every` has passed looks, and others get what is
 /// known meanwhile.
@@ -88,6 +88,29 @@ impl<T: Send + Sync + 'static> Watched<T> {
         })))
     }
 
+    /// What no file says, and so never changes.
+    pub(crate) fn fixed(value: T) -> Self {
+        Self(Arc::new(Inner {
+            paths: Vec::new(),
+            every: EVERY,
+            parse: Box::new(|_| {
+                Err(FileError::Content {
+                    path: String::new(),
+                    message: "there is no file".to_owned(),
+                })
+            }),
+            opened: Instant::now(),
+            looked: AtomicU64::new(0),
+            seen: Mutex::new(Vec::new()),
+            current: RwLock::new(Arc::new(value)),
+        }))
+    }
+
+    /// What is known of the files, without a look at them.
+    pub(crate) fn known(&self) -> Arc<T> {
+        self.0.known()
+    }
+
     /// What the files say; at most `every` old.
     pub(crate) async fn get(&self) -> Arc<T> {
         let inner = &self.0;
@@ -151,6 +174,12 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, FileError> {
         })
     };
     paths.iter().map(read).collect()
+}
+
+impl<T> Clone for Watched<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 impl<T> fmt::Debug for Watched<T> {

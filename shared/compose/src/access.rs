@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use anyhow::{Context, anyhow, bail};
 use roadstead_api::Api;
 use roadstead_auth::{
-    AccessController, Action, Algorithm, ApiKeys, Credentials, Everybody, Htpasswd, Issuer,
-    IssuerOptions, PasswordOrToken, Passwords, Provisioned, Realm, Restricted, Rule, Rules,
-    SigningKey, Silly, Token, TokenOptions, Who,
+    AccessController, Action, Algorithm, ApiKeys, Credentials, CurrentRules, Everybody, Htpasswd,
+    Issuer, IssuerOptions, PasswordOrToken, Passwords, Privileged, Provisioned, Realm, Restricted,
+    Rule, Rules, SigningKey, SigningKeys, Silly, Token, TokenOptions, Who,
 };
-use roadstead_configuration::Configuration;
 use roadstead_configuration::access::{self, TokenServer};
 use roadstead_configuration::auth::{self, Provider};
+use roadstead_configuration::{Configuration, Source};
 
 use crate::identities::identities;
 
@@ -23,12 +23,13 @@ const TOKENS: &str = "auth/token";
 
 /// `api` for those whom the configuration lets in.
 pub(crate) fn guarded(configuration: &Configuration, api: Api) -> anyhow::Result<Api> {
-    let rules = rules(configuration)?.map(Arc::new);
+    let rules = rules(configuration)?;
     let door = door(configuration, rules.as_ref())?;
-    let access = match rules {
+    let access: Arc<dyn AccessController> = match rules {
         Some(rules) => Arc::new(Restricted::new(door.access, rules)),
         None => door.access,
     };
+    let access = privileged(configuration, access)?;
     Ok(api.with_access(access).with_issuer(door.issuer))
 }
 
@@ -37,13 +38,32 @@ pub(crate) fn guarded(configuration: &Configuration, api: Api) -> anyhow::Result
 /// # Errors
 ///
 /// A rule that makes no sense.
-pub fn rules(configuration: &Configuration) -> anyhow::Result<Option<Rules>> {
+pub fn rules(configuration: &Configuration) -> anyhow::Result<Option<CurrentRules>> {
     let Some(access) = &configuration.access else {
         return Ok(None);
     };
+    let Some(path) = access.path.as_ref().filter(|path| !path.is_empty()) else {
+        return Ok(Some(rules_of(access).context("access")?.into()));
+    };
+    if !access.rules.is_empty() || !access.groups.is_empty() {
+        bail!("access.path: rules are either in the file or here");
+    }
+    let file = path.clone();
+    let parse =
+        move |content: &[u8]| rules_in(&file, content).map_err(|error| format!("{error:#}"));
+    let rules = CurrentRules::open(path.into(), parse);
+    Ok(Some(rules.context("access.path")?))
+}
+
+fn rules_in(path: &str, content: &[u8]) -> anyhow::Result<Rules> {
+    let text = std::str::from_utf8(content).context("not UTF-8")?;
+    let (path, text) = (path.to_owned(), text.to_owned());
+    rules_of(&access::Access::read(&Source::File { path, text })?)
+}
+
+fn rules_of(access: &access::Access) -> anyhow::Result<Rules> {
     let rules: Result<Vec<_>, _> = access.rules.iter().enumerate().map(rule).collect();
-    let rules = Rules::new(rules.context("access.rules")?, groups(access)?);
-    Ok(Some(rules.context("access.rules")?))
+    Rules::new(rules.context("rules")?, groups(access)?).context("rules")
 }
 
 fn rule((index, rule): (usize, &access::Rule)) -> anyhow::Result<Rule> {
@@ -70,13 +90,30 @@ fn groups(access: &access::Access) -> anyhow::Result<BTreeMap<String, BTreeSet<S
     let mut groups = BTreeMap::new();
     for group in &access.groups {
         let name = group.name.clone().filter(|name| !name.is_empty());
-        let name = name.context("access.groups: a group has no name")?;
+        let name = name.context("groups: a group has no name")?;
         let users = group.users.iter().cloned().collect();
         if groups.insert(name.clone(), users).is_some() {
-            bail!("access.groups: there are two groups {name:?}");
+            bail!("groups: there are two groups {name:?}");
         }
     }
     Ok(groups)
+}
+
+/// Whoever has the privileged key, in front of everybody else.
+fn privileged(
+    configuration: &Configuration,
+    access: Arc<dyn AccessController>,
+) -> anyhow::Result<Arc<dyn AccessController>> {
+    let path = configuration.privileged_key.as_ref();
+    let Some(path) = path.filter(|path| !path.is_empty()) else {
+        return Ok(access);
+    };
+    let is_open = matches!(configuration.auth.provider, None | Some(Provider::None(_)));
+    if is_open && configuration.access.is_none() {
+        bail!("privileged_key: everybody may do everything here; configure auth or access");
+    }
+    let privileged = Privileged::open(path.into(), access, SystemTime::now);
+    Ok(Arc::new(privileged.context("privileged_key")?))
 }
 
 struct Door {
@@ -93,7 +130,7 @@ impl Door {
     }
 }
 
-fn door(configuration: &Configuration, rules: Option<&Arc<Rules>>) -> anyhow::Result<Door> {
+fn door(configuration: &Configuration, rules: Option<&CurrentRules>) -> anyhow::Result<Door> {
     let server = Some(&configuration.tokenserver).filter(|server| server.enabled);
     let has_users = match &configuration.auth.provider {
         Some(Provider::Htpasswd(_)) => true,
@@ -132,13 +169,13 @@ fn passwords_door(
     configuration: &Configuration,
     htpasswd: &auth::Htpasswd,
     server: Option<&TokenServer>,
-    rules: Option<&Arc<Rules>>,
+    rules: Option<&CurrentRules>,
 ) -> anyhow::Result<Door> {
     let path = required(&htpasswd.path, "auth.htpasswd", "path")?;
     let passwords = passwords(path.into(), htpasswd.plainhttp).context("auth.htpasswd")?;
     let credentials = credentials(configuration, passwords, rules)?;
     let Some(server) = server else {
-        if rules.is_some_and(|rules| rules.know_anonymous()) {
+        if rules.is_some_and(|rules| rules.known().know_anonymous()) {
             tracing::warn!(
                 "access rules let in those who do not log in: Docker's client can do so only with tokens; consider tokenserver.enabled"
             );
@@ -146,19 +183,19 @@ fn passwords_door(
         let realm = required(&htpasswd.realm, "auth.htpasswd", "realm")?;
         return Ok(Door::without_issuer(Htpasswd::new(realm, credentials)));
     };
-    let key = signing_key(server)?;
+    let keys = signing_keys(server)?;
     let token = Token::open(TokenOptions {
         realm: Realm::Here(TOKENS),
         service: server.service.clone(),
         issuer: server.issuer.clone(),
         rootcertbundle: None,
         jwks: None,
-        own: Some(key.public().clone()),
+        own: Some(keys.clone()),
         algorithms: Algorithm::ALL.to_vec(),
         clock: SystemTime::now,
     })?;
     let (issuer, service) = (server.issuer.clone(), server.service.clone());
-    let issuer = issuing(server, key, (issuer, service), credentials.clone(), rules);
+    let issuer = issuing(server, keys, (issuer, service), credentials.clone(), rules);
     Ok(Door {
         access: Arc::new(PasswordOrToken::new(credentials, token)),
         issuer: Some(issuer),
@@ -169,13 +206,13 @@ fn token_door(
     configuration: &Configuration,
     token: &auth::Token,
     server: Option<&TokenServer>,
-    rules: Option<&Arc<Rules>>,
+    rules: Option<&CurrentRules>,
 ) -> anyhow::Result<Door> {
-    let key = server.map(signing_key).transpose()?;
-    let options = token_options(token, server, key.as_deref())?;
+    let keys = server.map(signing_keys).transpose()?;
+    let options = token_options(token, server, keys.clone())?;
     let (issuer, service) = (options.issuer.clone(), options.service.clone());
     let access = Arc::new(Token::open(options).context("auth.token")?);
-    let Some((server, key)) = server.zip(key) else {
+    let Some((server, keys)) = server.zip(keys) else {
         return Ok(Door {
             access,
             issuer: None,
@@ -186,14 +223,14 @@ fn token_door(
     let credentials = credentials(configuration, passwords, rules)?;
     Ok(Door {
         access,
-        issuer: Some(issuing(server, key, (issuer, service), credentials, rules)),
+        issuer: Some(issuing(server, keys, (issuer, service), credentials, rules)),
     })
 }
 
 fn token_options(
     token: &auth::Token,
     server: Option<&TokenServer>,
-    own: Option<&SigningKey>,
+    own: Option<SigningKeys>,
 ) -> anyhow::Result<TokenOptions> {
     let named =
         |text: &Option<String>, key, default: fn(&TokenServer) -> &String| match (text, server) {
@@ -218,7 +255,7 @@ fn token_options(
         issuer: named(&token.issuer, "issuer", |server| &server.issuer)?,
         rootcertbundle: file(&token.rootcertbundle).map(PathBuf::from),
         jwks: file(&token.jwks).map(PathBuf::from),
-        own: own.map(|own| own.public().clone()),
+        own,
         algorithms: match algorithms {
             none if none.is_empty() => Algorithm::ALL.to_vec(),
             some => some,
@@ -229,17 +266,17 @@ fn token_options(
 
 fn issuing(
     server: &TokenServer,
-    key: Arc<SigningKey>,
+    keys: SigningKeys,
     (issuer, service): (String, String),
     credentials: Credentials,
-    rules: Option<&Arc<Rules>>,
+    rules: Option<&CurrentRules>,
 ) -> Arc<Issuer> {
     // Who holds a token of a key that ends with this process would have to log in again after it.
     let lasts = server.privatekey.is_some() && !server.refreshexpiration.is_zero();
     Arc::new(Issuer::new(IssuerOptions {
         issuer,
         service,
-        key,
+        keys,
         expires: server.expiration,
         refresh: lasts.then_some(server.refreshexpiration),
         credentials,
@@ -248,28 +285,26 @@ fn issuing(
     }))
 }
 
-fn signing_key(server: &TokenServer) -> anyhow::Result<Arc<SigningKey>> {
+fn signing_keys(server: &TokenServer) -> anyhow::Result<SigningKeys> {
     let Some(path) = &server.privatekey else {
         tracing::warn!(
             "tokenserver.privatekey is not set: tokens are signed by a key that other replicas do not know and that ends with this process"
         );
-        return Ok(Arc::new(SigningKey::generate()?));
+        return Ok(SigningKey::generate()?.into());
     };
-    let context = || format!("tokenserver.privatekey: {path}");
-    let pem = std::fs::read(path).with_context(context)?;
-    Ok(Arc::new(SigningKey::from_pem(&pem).with_context(context)?))
+    SigningKeys::open(path.into()).context("tokenserver.privatekey")
 }
 
 /// The passwords, and what else the configuration takes for one.
 fn credentials(
     configuration: &Configuration,
     passwords: Arc<Passwords>,
-    rules: Option<&Arc<Rules>>,
+    rules: Option<&CurrentRules>,
 ) -> anyhow::Result<Credentials> {
     let keys = api_keys(configuration)?;
     let keys = keys.map(|path| ApiKeys::open(path, SystemTime::now));
     let keys = keys.transpose().context("apikeys")?.map(Arc::new);
-    let identities = identities(configuration, rules.map(Arc::as_ref))?;
+    let identities = identities(configuration, rules.map(CurrentRules::known).as_deref())?;
     Ok(Credentials::from(passwords)
         .with_api_keys(keys)
         .with_identities(identities.map(Arc::new)))

@@ -11,8 +11,6 @@ use roadstead_configuration::Configuration;
 use roadstead_configuration::notifications::Endpoint;
 use roadstead_events::{Broadcaster, Delivery, Filter, HttpEndpoint, Outlet, Retry, Source};
 
-use crate::Shared;
-
 /// Whoever the configuration names; `None` where it names nobody.
 ///
 /// To deliver in the background takes a runtime, which this has to be called in.
@@ -34,7 +32,7 @@ pub fn events(
         outlets.push(outlet.with_context(|| format!("notifications.endpoints[{index}]"))?);
     }
     if let Some(written) = &notifications.eventbridge {
-        let outlet = eventbridge(written, delivery, &Shared::new(configuration));
+        let outlet = eventbridge(configuration, written, delivery);
         outlets.push(outlet.context("notifications.eventbridge")?);
     }
     if outlets.is_empty() {
@@ -78,13 +76,19 @@ fn endpoint(written: &Endpoint, delivery: Delivery) -> anyhow::Result<Outlet> {
 }
 
 #[cfg(feature = "eventbridge")]
-use eventbridge::eventbridge;
+fn eventbridge(
+    configuration: &Configuration,
+    written: &roadstead_configuration::notifications::EventBridge,
+    delivery: Delivery,
+) -> anyhow::Result<Outlet> {
+    eventbridge::eventbridge(written, delivery, crate::aws::credentials(configuration))
+}
 
 #[cfg(not(feature = "eventbridge"))]
 fn eventbridge(
+    _: &Configuration,
     _: &roadstead_configuration::notifications::EventBridge,
     _: Delivery,
-    _: &Shared,
 ) -> anyhow::Result<Outlet> {
     anyhow::bail!("EventBridge is not built")
 }

@@ -8,6 +8,8 @@ use crate::schema::{BOOL, DURATION, MAP, TEXT, TEXTS, entries, section};
 section! {
     /// `access`.
     Access {
+        /// A file with `groups` and `rules`, in the place of those here; read again when it changes.
+        path: Option<String> = TEXT;
         /// Names for several users.
         groups: Vec<Group> = entries(Group::KEYS);
         /// Who may do what: the first rule about a user, a repository and an action decides; without one, they may not. An empty list permits nothing.
@@ -94,7 +96,7 @@ section! {
     TokenServer {
         /// Issues tokens at `/auth/token`, and publishes what verifies them at `/auth/keys`.
         enabled: bool = BOOL;
-        /// The file of the key that signs, in PEM: RSA, P-256, P-384, P-521 or Ed25519. Without one, each process makes its own, and other replicas do not know it.
+        /// The file of the key that signs, in PEM: RSA, P-256, P-384, P-521 or Ed25519. Without one, each process makes its own, and other replicas do not know it. Read again when it changes; of several keys the first signs, and all verify.
         privatekey: Option<String> = TEXT;
         /// The password file of the users, where `auth` has none.
         htpasswd: Option<String> = TEXT;

@@ -26,11 +26,13 @@ section! {
         /// Who may do what.
         auth: Auth = AUTH;
         /// What users may do.
-        access: Option<Access> = nested(Access::KEYS).strict("rules").differs("Roadstead's own; in Distribution every user may do everything.");
+        access: Option<Access> = nested(Access::KEYS).strict(&["rules", "path"]).differs("Roadstead's own; in Distribution every user may do everything.");
         /// Keys that stand in for the passwords of users.
-        apikeys: Option<ApiKeys> = nested(ApiKeys::KEYS).strict("path").differs("Roadstead's own.");
+        apikeys: Option<ApiKeys> = nested(ApiKeys::KEYS).strict(&["path"]).differs("Roadstead's own.");
         /// Tokens of other issuers in the place of passwords (OpenID Connect).
-        oidc: Option<Oidc> = nested(Oidc::KEYS).strict("issuers").differs("Roadstead's own.");
+        oidc: Option<Oidc> = nested(Oidc::KEYS).strict(&["issuers"]).differs("Roadstead's own.");
+        /// The file of the public RSA key whose owner may do everything, by requests that it has signed; as in docker-registry 0.9. Off without one.
+        privileged_key: Option<String> = TEXT.differs("Roadstead's own; the key of docker-registry 0.9.");
         /// A token server of the registry's own.
         tokenserver: TokenServer = nested(TokenServer::KEYS).differs("Roadstead's own.");
         /// What stands in front of the registry, its repositories and its storage.

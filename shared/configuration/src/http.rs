@@ -41,7 +41,7 @@ section! {
         /// Headers that are added to each answer.
         headers: BTreeMap<String, Vec<String>> = HEADERS;
         /// Web pages on other origins.
-        cors: Option<Cors> = nested(Cors::KEYS).strict("origins").differs("Distribution 3 has only `headers`; the keys are those of the registry before it (docker-registry 0.9).");
+        cors: Option<Cors> = nested(Cors::KEYS).strict(&["origins"]).differs("Distribution 3 has only `headers`; the keys are those of the registry before it (docker-registry 0.9).");
         /// The debug server.
         debug: Debug = nested(Debug::KEYS).later("the debug server");
         /// HTTP/2 over TLS.

@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::effective::Effective;
 use crate::yaml::{self, Document, Node, SyntaxError};
 use crate::{
@@ -134,6 +135,43 @@ impl Configuration {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Vec<Problem> {
         examine(source, variables).1
+    }
+}
+
+impl Access {
+    /// Reads the text of a file of `access.path`: `groups` and `rules`, as strictly as within a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn read(source: &Source) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let root = tree(source, &mut problems).map_err(|problem| Problems(vec![problem]))?;
+        let of = |key| root.as_map().and_then(|map| map.get(key));
+        if let Some(section) = of("access") {
+            let message = "groups and rules stand here without a section around them";
+            let problem = Problem::error("access", &section.origin, message);
+            return Err(Problems(vec![problem]));
+        }
+        let effective = resolve::resolve_section(Self::KEYS, &root, &mut problems);
+        if of("rules").is_none_or(Node::is_null) {
+            problems.push(Problem::error("rules", &root.origin, "is missing"));
+        }
+        if let Some(path) = of("path") {
+            problems.push(Problem::error(
+                "path",
+                &path.origin,
+                "no file leads to another",
+            ));
+        }
+        // What is said twice has not been said.
+        for problem in &mut problems {
+            problem.severity = Severity::Error;
+        }
+        match serde_json::from_value(effective.to_json()) {
+            Ok(access) if problems.is_empty() => Ok(access),
+            _ => Err(Problems(problems)),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ section! {
         /// Who is told.
         endpoints: Vec<Endpoint> = entries(Endpoint::KEYS).differs("At most 16 MiB of events wait for each endpoint, and they are sent before a graceful end; in Distribution any number waits, and is lost at the end.");
         /// An event bus of Amazon EventBridge that is told.
-        eventbridge: Option<EventBridge> = nested(EventBridge::KEYS).strict("bus").differs("Roadstead's own.");
+        eventbridge: Option<EventBridge> = nested(EventBridge::KEYS).strict(&["bus"]).differs("Roadstead's own.");
     }
 }
 

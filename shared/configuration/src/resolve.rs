@@ -21,6 +21,22 @@ pub(crate) fn resolve(root: &Node, problems: &mut Vec<Problem>) -> Effective {
     resolver.section(Configuration::KEYS, Some(root))
 }
 
+/// The same for the text of one section, in which no key may be unknown.
+pub(crate) fn resolve_section(
+    keys: &'static [Key],
+    root: &Node,
+    problems: &mut Vec<Problem>,
+) -> Effective {
+    let mut resolver = Resolver {
+        path: Vec::new(),
+        hidden: false,
+        strict: true,
+        start: &root.origin,
+        problems,
+    };
+    resolver.section(keys, Some(root))
+}
+
 struct Resolver<'a> {
     path: Vec<String>,
     /// Below a secret, no message may quote what it found.
@@ -127,11 +143,11 @@ impl Resolver<'_> {
         }
     }
 
-    fn report_missing(&mut self, required: &str, node: &Node) {
+    fn report_missing(&mut self, required: &[&str], node: &Node) {
         let map = node.as_map();
-        let value = map.and_then(|map| map.get(required));
-        if value.is_none_or(Node::is_null) {
-            let message = format!("{required} is missing");
+        let value = |key: &&str| map.and_then(|map| map.get(key));
+        if required.iter().filter_map(value).all(Node::is_null) {
+            let message = format!("{} is missing", required.join(" or "));
             self.error(&node.origin, message);
         }
     }

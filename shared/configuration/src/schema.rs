@@ -27,9 +27,9 @@ pub(crate) struct Key {
     pub(crate) tolerant: bool,
     /// What else must hold for a text.
     pub(crate) check: Option<Check>,
-    /// A section that is written must have this key, and no key below it may be unknown: what is left out or
+    /// A section that is written must have one of these keys, and no key below it may be unknown: what is left out or
     /// misspelt would count for nothing without being seen.
-    pub(crate) strict: Option<&'static str>,
+    pub(crate) strict: Option<&'static [&'static str]>,
 }
 
 /// Looks at a text; what it returns is the message.
@@ -211,7 +211,7 @@ impl Key {
         self
     }
 
-    pub(crate) const fn strict(mut self, required: &'static str) -> Self {
+    pub(crate) const fn strict(mut self, required: &'static [&'static str]) -> Self {
         self.strict = Some(required);
         self
     }

@@ -187,8 +187,8 @@ impl Blobs<'_> {
         let Some(canonical) = parts.metadata.linked(repository, digest).await? else {
             return Ok(None);
         };
-        let stored = stored_size(parts, &canonical).await?;
-        Ok(stored.map(|size| (canonical, size)))
+        let size = stored_size(parts, &canonical).await?;
+        Ok(size.map(|size| (canonical, size)))
     }
 
     async fn found_anywhere(

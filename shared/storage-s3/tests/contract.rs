@@ -1,4 +1,4 @@
-//! The suite that every driver passes, over an emulator of S3.
+//! The suite that every driver passes, over an emulator of S3 and over OpenStack Swift's S3.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -24,6 +24,11 @@ impl testkit::Store for Bucket {
         Arc::new(S3Driver::new(config).unwrap())
     }
 
+    fn creates_exactly(&self) -> bool {
+        // Swift looks whether there is an object, and then writes it.
+        !self.folder.is_in_swift()
+    }
+
     async fn leftovers(&self) -> Vec<String> {
         let objects = self.folder.objects().await;
         let own = objects
@@ -34,8 +39,8 @@ impl testkit::Store for Bucket {
 }
 
 macro_rules! store {
-    ($change:expr) => {
-        match Folder::new().await {
+    ($folder:expr, $change:expr) => {
+        match $folder.await {
             Some(folder) => Bucket {
                 folder,
                 change: $change,
@@ -47,14 +52,21 @@ macro_rules! store {
 
 mod with_the_defaults {
     use super::*;
-    testkit::suite!(store!(|_| {}));
+    testkit::suite!(store!(Folder::new(), |_| {}));
 }
 
 mod with_the_smallest_parts {
     use super::*;
-    testkit::suite!(store!(|config| {
+    testkit::suite!(store!(Folder::new(), |config| {
         config.chunk_size = 5 * 1024 * 1024;
         config.copy_chunk_size = 5 * 1024 * 1024;
         config.copy_threshold = 0;
+    }));
+}
+
+mod in_a_stricter_store {
+    use super::*;
+    testkit::suite!(store!(Folder::in_swift(), |config| {
+        config.chunk_size = 5 * 1024 * 1024;
     }));
 }

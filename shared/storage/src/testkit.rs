@@ -52,6 +52,12 @@ pub trait Store: Send + Sync {
     async fn leftovers(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Whether of many who create the same key at the same time exactly one succeeds, as the
+    /// contract says. A store whose conditions are not atomic cannot be made to do that.
+    fn creates_exactly(&self) -> bool {
+        true
+    }
 }
 
 /// Runs `test` on `store`, and then makes sure that nothing is left once all keys are deleted.

@@ -2,7 +2,7 @@
 
 use roadstead_tests::registry::{Implementation, Setup};
 use roadstead_tests::users::{self, ANN, BOB, ROOT, User, by};
-use roadstead_tests::{Image, Registry, Response, Store, digest, only_over, sha256};
+use roadstead_tests::{Image, Registry, Response, Store, digest, only_over, sha256, wait};
 use serde_json::{Value, json};
 
 /// `private` is a repository that only ann and root may read, `public` one that everybody may;
@@ -309,12 +309,62 @@ fn rules_that_cannot_be_meant_do_not_start() {
             json!({ "rules": [{ "groups": ["g"], "repositories": ["x"], "allow": ["pull"] }] }),
             "not defined",
         ),
-        (json!({ "groups": [] }), "rules is missing"),
+        (json!({ "groups": [] }), "rules or path is missing"),
+        (
+            json!({ "path": "/nowhere/rules.yml" }),
+            "/nowhere/rules.yml",
+        ),
     ] {
         let setup = Setup::new(Implementation::Roadstead).config(json!({ "access": access }));
         let said = setup.try_start().err().expect("it must not start");
         assert!(said.contains(message), "{message}: {said}");
     }
+}
+
+/// CVE-2025-23208: who is taken out of a group loses what the group may do.
+#[test]
+fn a_file_of_rules_that_changes_counts_at_once() {
+    let store = Store::new();
+    let path = store.scratch().join("rules.yml");
+    let allow = |user: &str| {
+        let rules = format!(
+            "groups: [{{ name: readers, users: [{user}] }}]\n\
+             rules: [{{ groups: [readers], repositories: [a], allow: [pull] }}]\n"
+        );
+        std::fs::write(&path, rules).unwrap();
+    };
+    allow("ann");
+    let config = json!({ "auth": users::htpasswd(&store), "access": { "path": path } });
+    let setup = Setup::new(Implementation::Roadstead).store(&store);
+    let registry = setup.config(config).start();
+    let status = |user| send(&registry, "GET", "/v2/a/tags/list", Some(user)).status;
+    assert_eq!((status(ANN), status(BOB)), (404, 403));
+    allow("bob");
+    wait::until("bob to be let in", || (status(BOB) == 404).then_some(()));
+    assert_eq!(status(ANN), 403);
+    std::fs::write(
+        &path,
+        "rules: [{ users: [ann], repositories: [a], alow: [pull] }]",
+    )
+    .unwrap();
+    wait::until("the broken rules to be noticed", || {
+        assert_eq!(
+            (status(ANN), status(BOB)),
+            (403, 404),
+            "the old rules count on"
+        );
+        registry.log().contains("unknown key").then_some(())
+    });
+    allow("ann");
+    wait::until("ann to be back", || (status(ANN) == 404).then_some(()));
+    let mut command = Setup::new(Implementation::Roadstead).command(&["access", "explain"]);
+    command.args(["--user", "ann", "--repository", "a", "--action", "pull"]);
+    command.arg(registry.config());
+    let said = roadstead_tests::tool::finish(command).success();
+    assert!(
+        said.starts_with("allowed by rule 1: groups: [readers]"),
+        "{said}"
+    );
 }
 
 #[test]

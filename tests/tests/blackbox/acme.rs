@@ -5,6 +5,7 @@ mod pebble;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use roadstead_tests::certificates::Authority;
 use roadstead_tests::client::Address;
 use roadstead_tests::registry::{Setup, free_address};
 use roadstead_tests::{Implementation, Registry, Request, Store, require, tool, wait};
@@ -144,6 +145,100 @@ fn each_challenge_brings_a_certificate_that_outlives_a_restart() {
         );
         assert_eq!(certified.cached(HOST), kept);
         assert_eq!(certified.cached("acme_account+key"), account);
+    }
+}
+
+/// A folder in the form of Go's `autocert` (`DirCache`), which is Distribution's.
+struct Autocert {
+    openssl: PathBuf,
+    folder: PathBuf,
+}
+
+impl Autocert {
+    fn new(openssl: PathBuf, store: &Store) -> Self {
+        let folder = store.scratch().join("acme");
+        std::fs::create_dir(&folder).unwrap();
+        Self { openssl, folder }
+    }
+
+    /// `x509.MarshalECPrivateKey`: SEC 1, where others write PKCS#8.
+    fn sec1(&self, pkcs8: &str) -> String {
+        let file = self.folder.join("pkcs8");
+        std::fs::write(&file, pkcs8).unwrap();
+        let key = tool::run(&self.openssl, ["ec", "-in", file.to_str().unwrap()]).success();
+        std::fs::remove_file(file).unwrap();
+        assert!(key.starts_with("-----BEGIN EC PRIVATE KEY-----"), "{key}");
+        key
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.join(name), text).unwrap();
+    }
+
+    fn account(&self) -> String {
+        let arguments = [
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ];
+        self.sec1(&tool::run(&self.openssl, arguments).success())
+    }
+}
+
+#[test]
+fn a_folder_that_autocert_has_filled_goes_on_to_serve() {
+    let (programs, openssl) = (programs!(), require!("openssl"));
+    let (store, authority) = (Store::new(), Authority::new("an authority"));
+    let folder = Autocert::new(openssl, &store);
+    let account = folder.account();
+    folder.write("acme_account+key", &account);
+    let pair = authority.server();
+    let kept = folder.sec1(&pair.key) + &pair.certificate + &authority.pem();
+    folder.write(HOST, &kept);
+    let rsa = authority.rsa_server();
+    folder.write(&format!("{HOST}+rsa"), &(rsa.key + &rsa.certificate));
+    let certified = Certified::start(programs, &store, json!({}));
+    let trusted = store.scratch().join("authority.pem");
+    std::fs::write(&trusted, authority.pem()).unwrap();
+    let address = certified.registry.address();
+    ask(&certified.curl, &trusted, address, HOST).success();
+    assert_eq!(certified.cached(HOST), kept);
+    assert_eq!(certified.cached("acme_account+key"), account);
+    assert!(!certified.pebble.log().contains("Issued certificate"));
+}
+
+#[test]
+fn what_is_of_another_host_is_got_anew_with_the_account_that_is_there() {
+    let (programs, openssl) = (programs!(), require!("openssl"));
+    for name in ["acme_account+key", "acme_account.key"] {
+        let store = Store::new();
+        let folder = Autocert::new(openssl.clone(), &store);
+        let account = folder.account();
+        folder.write(name, &account);
+        let stranger = Authority::new("an authority").client();
+        folder.write(HOST, &(folder.sec1(&stranger.key) + &stranger.certificate));
+        let certified = Certified::start(programs, &store, json!({}));
+        certified.until_certified(HOST);
+        assert_eq!(certified.cached(name), account);
+        let accounts = std::fs::read_dir(&folder.folder).unwrap();
+        let accounts = accounts.filter(|file| {
+            let name = file.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with("acme_account")
+        });
+        assert_eq!(accounts.count(), 1);
+        // autocert's Manager.cacheGet: a key, then certificates, then nothing, not even an empty line.
+        let got = certified.cached(HOST);
+        let mut blocks = got.split_inclusive("-----END ");
+        assert!(
+            blocks
+                .next()
+                .unwrap()
+                .starts_with("-----BEGIN PRIVATE KEY-----\n")
+        );
+        assert!(got.matches("-----BEGIN CERTIFICATE-----\n").count() >= 2);
+        assert!(got.ends_with("-----END CERTIFICATE-----\n") && !got.contains("\n\n"));
     }
 }
 

@@ -30,7 +30,7 @@ fn registry(tokenserver: Value) -> (Registry, Image) {
     (setup.config(config).start(), image)
 }
 
-fn doors() -> [(Registry, Image); 2] {
+pub(crate) fn doors() -> [(Registry, Image); 2] {
     [json!({}), json!({ "enabled": true })].map(registry)
 }
 

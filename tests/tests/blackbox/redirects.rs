@@ -268,6 +268,9 @@ fn the_key_that_signs_may_be_in_the_configuration_itself() {
 
 #[test]
 fn clients_within_aws_are_sent_to_the_bucket() {
+    roadstead_tests::only_by_socket!(
+        "each instance of a function fetches the addresses for itself"
+    );
     let url = require_ministack!();
     let _ = require!("openssl");
     let keys = Keys::p256();
@@ -324,6 +327,7 @@ fn clients_within_aws_are_sent_to_the_bucket() {
 
 #[test]
 fn addresses_are_believed_from_a_server_with_a_good_certificate() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let url = require_ministack!();
     let _ = (require!("openssl"), require!("python3"));
     let keys = Keys::p256();
@@ -376,6 +380,7 @@ fn a_collection_needs_no_key() {
 
 #[test]
 fn cloudfront_over_a_directory_changes_nothing_and_says_so() {
+    roadstead_tests::only_by_socket!("functions log in their own way");
     let _ = require!("openssl");
     let keys = Keys::rsa();
     let key = keys.private();

@@ -2,7 +2,7 @@
 
 use roadstead_tests::registry::{Implementation, Setup};
 use roadstead_tests::users::{self, ANN, BOB, ROOT, User, by};
-use roadstead_tests::{Image, Registry, Response, Store, require, tool};
+use roadstead_tests::{Image, Registry, Response, Store, require, tool, wait};
 use serde_json::{Value, json};
 
 fn access() -> Value {
@@ -269,7 +269,62 @@ fn a_registry_elsewhere_takes_the_tokens_by_their_published_keys() {
 }
 
 #[test]
+fn a_signing_key_that_changes_counts_at_once_and_may_stay_for_a_while() {
+    let openssl = require!("openssl");
+    let store = Store::new();
+    let first = private_key(&store, &openssl, &["ED25519"]);
+    let path = store.scratch().join("key.pem");
+    std::fs::copy(&first, &path).unwrap();
+    let registry = registry(&store, json!({ "enabled": true, "privatekey": path }));
+    let keys = || {
+        let keys = registry.get("/auth/keys").expect(200).json();
+        keys["keys"].as_array().unwrap().clone()
+    };
+    let (old, scope) = (keys(), "scope=repository:team/a:pull&offline_token=true");
+    let issued = fetch(&registry, Some(ANN), scope).expect(200).json();
+    let (token, refresh) = (issued["token"].as_str().unwrap(), &issued["refresh_token"]);
+    let refresh = format!(
+        "grant_type=refresh_token&refresh_token={}",
+        refresh.as_str().unwrap()
+    );
+
+    std::fs::write(&path, "no key").unwrap();
+    wait::until("the broken file to be noticed", || {
+        assert_eq!(keys(), old, "the old key counts on");
+        registry
+            .log()
+            .contains("no private key that can sign")
+            .then_some(())
+    });
+    let kind = ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let second = std::fs::read_to_string(private_key(&store, &openssl, &kind)).unwrap();
+    std::fs::write(
+        &path,
+        second.clone() + &std::fs::read_to_string(&first).unwrap(),
+    )
+    .unwrap();
+    wait::until("both keys to be published", || {
+        (keys().len() == 2).then_some(())
+    });
+    assert_eq!(keys()[1], old[0]);
+    assert_eq!(status(&registry, "GET", "/v2/", token), 200);
+    let _ = exchange(&registry, &refresh).expect(200);
+    let signed = fetch(&registry, Some(ANN), scope).expect(200).json();
+    let new = signed["token"].as_str().unwrap();
+    assert_eq!(status(&registry, "GET", "/v2/", new), 200);
+
+    std::fs::write(&path, second).unwrap();
+    wait::until("the old key to be gone", || {
+        (keys().len() == 1).then_some(())
+    });
+    assert_eq!(status(&registry, "GET", "/v2/", token), 401);
+    let _ = exchange(&registry, &refresh).expect(401);
+    assert_eq!(status(&registry, "GET", "/v2/", new), 200);
+}
+
+#[test]
 fn autoredirect_sends_clients_to_the_host_that_they_know() {
+    roadstead_tests::only_by_socket!("a gateway says by which scheme it was reached");
     let openssl = require!("openssl");
     let store = Store::new();
     let config = json!({
@@ -347,4 +402,100 @@ fn a_registry_without_a_token_server_has_no_such_route() {
         .err()
         .expect("nobody can log in");
     assert!(said.contains("tokenserver"), "{said}");
+}
+
+/// Tokens of golang-jwt's command (Debian's `jwt`): what others sign counts here, and they take ours.
+#[test]
+fn tokens_of_others_count_and_others_read_ours() {
+    let (openssl, jwt) = (require!("openssl"), require!("jwt"));
+    for (kind, algorithms) in [
+        (
+            &["RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..],
+            &["RS256", "PS512"][..],
+        ),
+        (&["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], &["ES256"]),
+        (&["EC", "-pkeyopt", "ec_paramgen_curve:P-521"], &["ES512"]),
+        (&["ED25519"], &["EdDSA"]),
+    ] {
+        let store = Store::new();
+        let key = private_key(&store, &openssl, kind);
+        let (public, chain) = (key.with_extension("public"), key.with_extension("crt"));
+        let [key, public, chain] = [&key, &public, &chain].map(|path| path.to_str().unwrap());
+        let run = |arguments: &[&str]| tool::run(&openssl, arguments).success();
+        let _ = run(&["pkey", "-in", key, "-pubout", "-out", public]);
+        let _ = run(&[
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            key,
+            "-subj",
+            "/CN=issuer",
+            "-out",
+            chain,
+        ]);
+
+        // As its server publishes the key, which is what tells its name.
+        let config = json!({
+            "auth": users::htpasswd(&store),
+            "tokenserver": { "enabled": true, "privatekey": key },
+        });
+        let setup = Setup::new(Implementation::Roadstead).store(&store);
+        let server = setup.config(config).start();
+        let keys = server.get("/auth/keys").expect(200).json();
+        let id = keys["keys"][0]["kid"].as_str().unwrap().to_owned();
+        let ours = token(fetch(&server, Some(ANN), "scope=repository:team/a:pull"));
+        drop(server);
+
+        let config = json!({ "auth": { "token": {
+            "realm": "https://issuer.test/token",
+            "service": "roadstead",
+            "issuer": "roadstead",
+            "rootcertbundle": chain,
+        } } });
+        let registry = Setup::new(Implementation::Roadstead).config(config).start();
+        let claims = store.scratch().join("claims.json");
+        let claims = claims.to_str().unwrap();
+        let sign = |algorithm: &str, service: &str| {
+            let said = json!({
+                "iss": "roadstead",
+                "sub": "ann",
+                "aud": [service],
+                "exp": 4_102_444_800_u64,
+                "access": [{ "type": "repository", "name": "team/a", "actions": ["pull"] }],
+            });
+            std::fs::write(claims, said.to_string()).unwrap();
+            let header = format!("kid={id}");
+            let arguments = [
+                "-alg", algorithm, "-key", key, "-header", &header, "-sign", claims,
+            ];
+            tool::run(&jwt, arguments).success().trim().to_owned()
+        };
+        for algorithm in algorithms {
+            let theirs = sign(algorithm, "roadstead");
+            let status = |target: &str, token: &str| status(&registry, "GET", target, token);
+            assert_eq!(status("/v2/team/a/tags/list", &theirs), 404, "{algorithm}");
+            assert_eq!(status("/v2/team/b/tags/list", &theirs), 401, "{algorithm}");
+            assert_eq!(
+                status("/v2/", &sign(algorithm, "another")),
+                401,
+                "{algorithm}"
+            );
+        }
+        let file = store.scratch().join("token");
+        std::fs::write(&file, ours).unwrap();
+        let arguments = [
+            "-alg",
+            algorithms[0],
+            "-key",
+            public,
+            "-verify",
+            file.to_str().unwrap(),
+        ];
+        let read: Value = serde_json::from_str(&tool::run(&jwt, arguments).success()).unwrap();
+        assert_eq!(
+            (&read["sub"], &read["aud"]),
+            (&json!("ann"), &json!("roadstead"))
+        );
+    }
 }

@@ -110,11 +110,27 @@ fn every_route_of_every_name_gets_to_the_function_that_has_it() {
         ("/", "base"),
         ("/v2", "base"),
         ("/v2/", "base"),
+        ("/auth/token", "base"),
+        ("/auth/keys", "base"),
         ("/v2/_catalog", "discovery"),
         (&format!("/_uploads/{UPLOAD}"), "uploads"),
     ] {
         assert_eq!(behaviors.origin(path), group, "{path}");
     }
+}
+
+/// A challenge has to name the token server by the host that clients know, which functions are not told.
+#[test]
+fn the_functions_know_the_name_of_the_registry_if_it_has_one() {
+    let template = template::read("template.yaml");
+    let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
+    let host = &variables["REGISTRY_HTTP_HOST"]["Fn::If"];
+    assert_eq!(host[1]["Fn::Sub"], "https://${DomainName}");
+    assert_eq!(host[2]["Ref"], "AWS::NoValue");
+    let condition = &template["Conditions"][host[0].as_str().unwrap()];
+    let is_empty = &condition["Fn::Not"][0]["Fn::Equals"];
+    assert_eq!(is_empty[0]["Ref"], "DomainName");
+    assert_eq!(is_empty[1], "");
 }
 
 /// Malformed, so that whoever has the route says what is wrong with it.

@@ -24,6 +24,9 @@ use crate::tls::pem;
 
 const ACCOUNT: &str = "acme_account+key";
 
+/// What the first versions of `autocert` called it.
+const FORMER_ACCOUNT: &str = "acme_account.key";
+
 /// Why something could not be had of the ACME server.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -61,7 +64,11 @@ impl Authority {
 
     /// The account of the key in the folder, which are made if they are not there.
     pub(super) async fn account(&self, cache: &Cache) -> Result<Account, Failure> {
-        let (key, is_new) = match cache.find(ACCOUNT.to_owned()).await {
+        let kept = match cache.find(ACCOUNT.to_owned()).await {
+            Some(text) => Some(text),
+            None => cache.find(FORMER_ACCOUNT.to_owned()).await,
+        };
+        let (key, is_new) = match kept {
             Some(text) => (account_key(&text)?, false),
             None => (new_account_key(cache).await?, true),
         };

@@ -1,8 +1,9 @@
 //! The folder: Go's `autocert.DirCache`, whose files are named by what they are for.
 //!
 //! ```text
-//! acme_account+key     the account's key
+//! acme_account+key     the account's key; in older folders, acme_account.key
 //! HOST                 a certificate: its key, then the chain
+//! HOST+rsa             one for clients without ECDSA, of autocert's; nobody uses it here
 //! HOST+token           the answer to a TLS-ALPN-01 challenge, in the same form
 //! TOKEN+http-01        the answer to an HTTP-01 challenge
 //! HOST+lock            a replica that is getting a certificate (Roadstead's own)
@@ -15,9 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use tokio::task::spawn_blocking;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -62,7 +65,7 @@ impl Cache {
     /// The certificate of a host that is in the folder, if it can be used.
     pub(super) fn certificate(&self, host: &str, provider: &CryptoProvider) -> Option<Entry> {
         let text = self.read(host)?;
-        let entry = parse(&text, provider);
+        let entry = parse(&text, host, provider);
         if entry.is_none() {
             tracing::warn!("the cached certificate of {host} cannot be used: it is got anew");
         }
@@ -149,9 +152,26 @@ impl Drop for Lock {
     }
 }
 
-/// A key and its chain, in PEM, with the time that the certificate is for.
-pub(super) fn parse(text: &[u8], provider: &CryptoProvider) -> Option<Entry> {
+/// PEM and nothing else: `autocert` reads no file that has a line too many.
+pub(super) fn written(pem: &str) -> String {
+    let mut is_inside = false;
+    let mut text = String::new();
+    for line in pem.lines().map(str::trim) {
+        is_inside |= line.starts_with("-----BEGIN ");
+        if is_inside {
+            text += line;
+            text.push('\n');
+        }
+        is_inside &= !line.starts_with("-----END ");
+    }
+    text
+}
+
+/// The key of a host and its chain, in PEM, with the time that the certificate is for.
+pub(super) fn parse(text: &[u8], host: &str, provider: &CryptoProvider) -> Option<Entry> {
     let key = pair(text, provider)?;
+    let leaf = ParsedCertificate::try_from(key.end_entity_cert().ok()?).ok()?;
+    verify_server_name(&leaf, &ServerName::try_from(host).ok()?).ok()?;
     let (_, certificate) = X509Certificate::from_der(key.end_entity_cert().ok()?).ok()?;
     let time = |seconds: i64| {
         SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
@@ -174,4 +194,17 @@ fn pem(text: &[u8]) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'stat
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty())?;
     Some((chain, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::written;
+
+    #[test]
+    fn what_is_written_is_pem_and_nothing_else() {
+        let block = "-----BEGIN X-----\nYQ==\n-----END X-----\n";
+        assert_eq!(written(block), block);
+        let around = format!("\nabout\r\n{}\n\n{block}\n\n", block.replace('\n', "\r\n"));
+        assert_eq!(written(&around), block.repeat(2));
+    }
 }

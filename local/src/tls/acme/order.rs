@@ -11,7 +11,7 @@ use roadstead_configuration::http::AcmeChallenge;
 use tokio::task::spawn_blocking;
 
 use super::authority::Failure;
-use super::cache::{Entry, parse};
+use super::cache::{Entry, parse, written};
 use super::{Acme, Host};
 
 /// How long the server may take to look at a challenge, or to sign.
@@ -40,8 +40,8 @@ impl Acme {
             .finalize_csr(parameters.serialize_request(&key)?.der())
             .await?;
         let chain = order.poll_certificate(&PATIENCE).await?;
-        let text = key.serialize_pem() + &chain;
-        let entry = parse(text.as_bytes(), &self.provider)
+        let text = written(&(key.serialize_pem() + &chain));
+        let entry = parse(text.as_bytes(), &host.name, &self.provider)
             .ok_or("the ACME server gave a certificate that cannot be used")?;
         self.cache.keep(host.name.clone(), text).await?;
         Ok(entry)

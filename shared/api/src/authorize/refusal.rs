@@ -24,6 +24,7 @@ pub fn refused(refusal: &Refusal) -> Error {
             "passwords are refused over plain HTTP: use https, or see auth.htpasswd.plainhttp",
         ),
         Refusal::Unavailable => Error::new(ErrorCode::Unavailable, Value::Null),
+        Refusal::Signature(why) => Error::new(ErrorCode::Denied, why.to_string()),
         Refusal::Busy => Error::new(ErrorCode::TooManyRequests, Value::Null)
             .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
     }

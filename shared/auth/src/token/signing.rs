@@ -1,5 +1,8 @@
 //! Keys that sign.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -16,8 +19,11 @@ use serde_json::json;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
 use super::algorithm::Algorithm;
-use super::key::{Jwk, PublicKey};
+use super::key::{Jwk, Jwks, PublicKey};
 use super::key_id;
+use super::trusted::Trusted;
+use crate::FileError;
+use crate::watched::{EVERY, Watched};
 
 /// A key that signs tokens.
 pub struct SigningKey {
@@ -33,6 +39,80 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
 }
 
+/// The keys of a token server: the first one signs, and all of them verify, so that a new key can be
+/// put before the old one for as long as tokens of that are about. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct SigningKeys(Watched<KeySet>);
+
+/// What such a file says at one time.
+pub(crate) struct KeySet {
+    keys: Vec<SigningKey>,
+    pub(crate) trusted: Trusted,
+}
+
+impl SigningKeys {
+    /// The keys of a PEM file, read again when it changes.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has no key that can sign, or one that cannot.
+    pub fn open(path: PathBuf) -> Result<Self, FileError> {
+        let shown = path.display().to_string();
+        let parse = move |contents: &[Vec<u8>]| {
+            let pem = contents.first().map(Vec::as_slice).unwrap_or_default();
+            KeySet::from_pem(pem).map_err(|error| FileError::Content {
+                path: shown.clone(),
+                message: error.to_string(),
+            })
+        };
+        Watched::open(vec![path], EVERY, parse).map(Self)
+    }
+
+    /// What they are now.
+    pub(crate) async fn get(&self) -> Arc<KeySet> {
+        self.0.get().await
+    }
+}
+
+impl From<SigningKey> for SigningKeys {
+    /// A key that no file has.
+    fn from(key: SigningKey) -> Self {
+        Self(Watched::fixed(KeySet::new(vec![key])))
+    }
+}
+
+impl KeySet {
+    fn new(keys: Vec<SigningKey>) -> Self {
+        let mut trusted = Trusted::default();
+        for key in &keys {
+            trusted.add_own(key.public());
+        }
+        Self { keys, trusted }
+    }
+
+    fn from_pem(pem: &[u8]) -> Result<Self, NoKey> {
+        let keys = PrivateKeyDer::pem_slice_iter(pem);
+        let keys = keys.map(|key| SigningKey::from_der(&key.map_err(|_| NoKey)?));
+        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+        match keys.is_empty() {
+            true => Err(NoKey),
+            false => Ok(Self::new(keys)),
+        }
+    }
+
+    /// The keys that verify, as token servers publish them.
+    pub(crate) fn jwks(&self) -> Jwks {
+        Jwks {
+            keys: self.keys.iter().map(SigningKey::jwk).collect(),
+        }
+    }
+
+    /// A token with these claims, by the first key.
+    pub(crate) fn sign(&self, claims: &impl Serialize) -> Result<String, NoKey> {
+        self.keys.first().ok_or(NoKey)?.sign(claims)
+    }
+}
+
 /// There is no key that can sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no private key that can sign: RSA of 2048 bits and more, P-256, P-384, P-521, Ed25519")]
@@ -45,8 +125,11 @@ impl SigningKey {
     ///
     /// There is no key of a kind that is known.
     pub fn from_pem(pem: &[u8]) -> Result<Self, NoKey> {
-        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| NoKey)?;
-        let (der, kind) = (der.secret_der(), &der);
+        Self::from_der(&PrivateKeyDer::from_pem_slice(pem).map_err(|_| NoKey)?)
+    }
+
+    fn from_der(kind: &PrivateKeyDer<'_>) -> Result<Self, NoKey> {
+        let der = kind.secret_der();
         if matches!(kind, PrivateKeyDer::Pkcs1(_)) {
             return Self::rsa(RsaKeyPair::from_der(der).map_err(|_| NoKey)?);
         }

@@ -116,12 +116,13 @@ impl Trusted {
     }
 }
 
-/// The keys of the configured files, whose contents come in this order, and of this process.
+/// The keys of the configured files, whose contents come in this order; there may be none where the
+/// token server `has_own` ones.
 pub(super) fn parse(
     bundle: Option<&Path>,
     jwks: Option<&Path>,
     contents: &[Vec<u8>],
-    own: Option<&PublicKey>,
+    has_own: bool,
 ) -> Result<Trusted, FileError> {
     let mut trusted = Trusted::default();
     let mut contents = contents.iter();
@@ -137,10 +138,7 @@ pub(super) fn parse(
         let added = trusted.add_jwks(json);
         added.map_err(|message| failed(path, message))?;
     }
-    if let Some(own) = own {
-        trusted.add_own(own);
-    }
-    if trusted.keys.is_empty() {
+    if trusted.keys.is_empty() && !has_own {
         let path = bundle.or(jwks).unwrap_or(Path::new("auth.token"));
         let message = "token auth requires at least one token signing key";
         return Err(failed(path, message.to_owned()));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use roadstead_auth::{
-    Access, AccessController, Action, Algorithm, Attempt, Issuer, IssuerOptions, Login, Passwords,
-    Realm, Refusal, Rule, Rules, Scope, SigningKey, Token, TokenOptions, Who,
+    Access, AccessController, Action, Algorithm, Attempt, CurrentRules, Issuer, IssuerOptions,
+    Login, Passwords, Realm, Refusal, Rule, Rules, Scope, SigningKey, SigningKeys, Token,
+    TokenOptions, Who,
 };
 
 struct Pair {
@@ -20,25 +21,25 @@ fn line(user: &str, password: &str) -> String {
     format!("{user}:{}\n", bcrypt::hash(password, 4).unwrap())
 }
 
-fn pair(rules: Option<Arc<Rules>>) -> Pair {
+fn pair(rules: Option<CurrentRules>) -> Pair {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("htpasswd");
     std::fs::write(&file, line("ann", "secret")).unwrap();
-    let key = Arc::new(SigningKey::generate().unwrap());
+    let keys = SigningKeys::from(SigningKey::generate().unwrap());
     let token = Token::open(TokenOptions {
         realm: Realm::Here("auth/token"),
         service: "service".to_owned(),
         issuer: "issuer".to_owned(),
         rootcertbundle: None,
         jwks: None,
-        own: Some(key.public().clone()),
+        own: Some(keys.clone()),
         algorithms: Algorithm::ALL.to_vec(),
         clock: SystemTime::now,
     });
     let issuer = Issuer::new(IssuerOptions {
         issuer: "issuer".to_owned(),
         service: "service".to_owned(),
-        key,
+        keys,
         expires: Duration::from_secs(300),
         refresh: Some(Duration::from_secs(3600)),
         credentials: Arc::new(Passwords::open(file.clone(), false).unwrap()).into(),
@@ -53,7 +54,7 @@ fn pair(rules: Option<Arc<Rules>>) -> Pair {
     }
 }
 
-fn rules() -> Arc<Rules> {
+fn rules() -> CurrentRules {
     let rule = |who: Who, pattern: &str, allow: &[Action]| Rule {
         who,
         repositories: vec![pattern.parse().unwrap()],
@@ -72,7 +73,7 @@ fn rules() -> Arc<Rules> {
         rule(anyone, "public/*", &[Action::Pull]),
         rule(ann, "team/*", &[Action::Pull, Action::Push, Action::List]),
     ];
-    Arc::new(Rules::new(rules, BTreeMap::new()).unwrap())
+    Rules::new(rules, BTreeMap::new()).unwrap().into()
 }
 
 async fn ann(pair: &Pair) -> Login {
@@ -137,7 +138,7 @@ async fn without_rules_users_may_do_everything_and_others_nothing() {
     let all = "repository:a:pull,push,delete";
     assert_eq!(scope_of(&pair, Some("ann"), "repository:a:*").await, all);
     assert_eq!(scope_of(&pair, None, "repository:a:*").await, "");
-    assert!(!pair.issuer.knows_anonymous());
+    assert!(!pair.issuer.knows_anonymous().await);
 }
 
 #[tokio::test]
@@ -153,6 +154,7 @@ async fn the_controller_takes_what_the_server_issues_and_nothing_more() {
     let attempt = Attempt {
         authorization: Some(&authorization),
         confidential: true,
+        signed: None,
     };
     let access = |name: &str, action| [Access::Repository(name.parse().unwrap(), action)];
     for _ in 0..2 {
@@ -180,6 +182,7 @@ async fn the_controller_takes_what_the_server_issues_and_nothing_more() {
     let attempt = Attempt {
         authorization: Some(&refresh),
         confidential: true,
+        signed: None,
     };
     assert!(
         pair.token.authorize(attempt, &[]).await.is_err(),

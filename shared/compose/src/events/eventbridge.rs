@@ -4,15 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use roadstead_configuration::notifications::EventBridge;
 use roadstead_events::{Delivery, EventBridgeOptions, Filter, Outlet, Retry};
 
-use crate::Shared;
-
-/// What an EventBridge other than AWS's is signed for when it has no region.
-const NO_REGION: &str = "us-east-1";
+use crate::aws::{self, NO_REGION};
 
 /// A bus has no keys for these: AWS throttles for seconds.
 const RETRY: Retry = Retry {
@@ -23,16 +19,11 @@ const RETRY: Retry = Retry {
 pub(super) fn eventbridge(
     written: &EventBridge,
     delivery: Delivery,
-    shared: &Shared,
+    shared: SharedCredentialsProvider,
 ) -> anyhow::Result<Outlet> {
     let region = written.region.as_deref().unwrap_or(NO_REGION);
-    let credentials =
-        match (&written.accesskey, &written.secretkey) {
-            (Some(access_key), Some(secret_key)) => SharedCredentialsProvider::new(
-                Credentials::new(access_key, secret_key.expose(), None, None, "configuration"),
-            ),
-            _ => shared.credentials.clone(),
-        };
+    let keys = aws::keys(written.accesskey.as_deref(), written.secretkey.as_ref());
+    let credentials = keys.unwrap_or(shared);
     let options = EventBridgeOptions {
         bus: written.bus.clone().context("no bus is named")?,
         source: written.source.clone(),

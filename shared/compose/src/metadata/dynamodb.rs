@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use aws_credential_types::Credentials;
 use roadstead_configuration::Configuration;
 use roadstead_configuration::metadata::{Dynamodb, Store};
 use roadstead_metadata_dynamodb::sdk::Client;
@@ -16,9 +15,7 @@ use roadstead_storage::Driver;
 
 use super::contents::Stored;
 use crate::Shared;
-
-/// What a DynamoDB other than AWS's is signed for when it has no region.
-const NO_REGION: &str = "us-east-1";
+use crate::aws::{self, NO_REGION};
 
 pub(super) fn back_end(
     parameters: &Dynamodb,
@@ -74,15 +71,8 @@ fn client(parameters: &Dynamodb, shared: &Shared) -> Client {
         .use_dual_stack(parameters.usedualstack)
         .use_fips(parameters.usefipsendpoint);
     builder.set_endpoint_url(parameters.endpoint.clone());
-    builder = match (&parameters.accesskey, &parameters.secretkey) {
-        (Some(access_key), Some(secret_key)) => builder.credentials_provider(Credentials::new(
-            access_key.clone(),
-            secret_key.expose().to_owned(),
-            None,
-            None,
-            "configuration",
-        )),
-        _ => builder.credentials_provider(shared.credentials.clone()),
-    };
-    Client::from_conf(builder.build())
+    let (access_key, secret_key) = (&parameters.accesskey, &parameters.secretkey);
+    let keys = aws::keys(access_key.as_deref(), secret_key.as_ref());
+    let credentials = keys.unwrap_or_else(|| shared.credentials.clone());
+    Client::from_conf(builder.credentials_provider(credentials).build())
 }

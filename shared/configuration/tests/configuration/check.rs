@@ -1,4 +1,6 @@
-use crate::{load, minimal, problems, problems_with};
+use roadstead_configuration::access::Access;
+
+use crate::{load, minimal, problems, problems_with, source};
 
 #[test]
 fn a_good_configuration_has_no_problems() {
@@ -177,18 +179,21 @@ fn access_rules_are_read_strictly() {
             "access: {rules: [{users: [a], repositories: [b], allow: [pull]}]}",
             None,
         ),
-        ("access:", Some("E config.yml:3: access: rules is missing")),
+        (
+            "access:",
+            Some("E config.yml:3: access: rules or path is missing"),
+        ),
         (
             "access: {}",
-            Some("E config.yml:3: access: rules is missing"),
+            Some("E config.yml:3: access: rules or path is missing"),
         ),
         (
             "access: {groups: []}",
-            Some("E config.yml:3: access: rules is missing"),
+            Some("E config.yml:3: access: rules or path is missing"),
         ),
         (
             "access: {rules: }",
-            Some("E config.yml:3: access: rules is missing"),
+            Some("E config.yml:3: access: rules or path is missing"),
         ),
         (
             "access: {rules: [{denny: [push]}]}",
@@ -202,6 +207,37 @@ fn access_rules_are_read_strictly() {
     for (line, problem) in table {
         let expected: Vec<&str> = problem.into_iter().collect();
         assert_eq!(problems(&minimal(line)), expected, "{line}");
+    }
+    for (text, problem) in [
+        ("rules: []", None),
+        ("{\"groups\": [], \"rules\": []}", None),
+        ("", Some("E config.yml:1: rules: is missing")),
+        ("groups: []", Some("E config.yml:1: rules: is missing")),
+        (
+            "access: {rules: []}",
+            Some(
+                "E config.yml:1: access: groups and rules stand here without a section around them",
+            ),
+        ),
+        (
+            "rules: []\nother: 1",
+            Some("E config.yml:2: other: unknown key"),
+        ),
+        (
+            "rules: []\npath: other.yml",
+            Some("E config.yml:2: path: no file leads to another"),
+        ),
+        (
+            "rules: []\nrules: []",
+            Some(
+                "E config.yml:2: rules: written twice, first at config.yml:1; of values that cannot be joined, the last counts",
+            ),
+        ),
+    ] {
+        let read = Access::read(&source(text)).err();
+        let said = read.iter().flatten().map(|problem| format!("E {problem}"));
+        let expected: Vec<&str> = problem.into_iter().collect();
+        assert_eq!(said.collect::<Vec<_>>(), expected, "{text}");
     }
     assert_eq!(load(&minimal("")).configuration.access, None);
     let none = load(&minimal("access: {rules: []}")).configuration.access;

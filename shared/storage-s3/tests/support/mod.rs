@@ -7,21 +7,17 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use roadstead_storage_s3::{Config, S3Driver};
-use roadstead_tests::ministack::{self, KEY};
-use roadstead_tests::skip;
+use roadstead_tests::{ministack, skip, swift};
 use uuid::Uuid;
 
 pub(crate) mod proxy;
 
 pub(crate) use roadstead_tests::ministack::BUCKET;
 
-fn credentials() -> Credentials {
-    Credentials::new(KEY, KEY, None, None, "test")
-}
-
 /// A folder in a bucket that no other test uses.
 pub(crate) struct Folder {
     pub(crate) url: &'static str,
+    keys: [&'static str; 2],
     pub(crate) name: String,
 }
 
@@ -31,15 +27,40 @@ impl Folder {
         let url = tokio::task::spawn_blocking(ministack::url).await.unwrap();
         Some(Self {
             url: url.inspect_err(|reason| skip::record(reason)).ok()?,
+            keys: [ministack::KEY; 2],
             name: format!("tests/{}", Uuid::new_v4()),
         })
+    }
+
+    /// In a store that was written by others, and refuses what S3 refuses.
+    pub(crate) async fn in_swift() -> Option<Self> {
+        let url = tokio::task::spawn_blocking(swift::url).await.unwrap();
+        let folder = Self {
+            url: url.inspect_err(|reason| skip::record(reason)).ok()?,
+            keys: [swift::KEY, swift::SECRET],
+            name: format!("tests/{}", Uuid::new_v4()),
+        };
+        let made = folder.client().create_bucket().bucket(BUCKET).send().await;
+        match made.map_err(|error| error.into_service_error()) {
+            Err(error) if !error.is_bucket_already_owned_by_you() => panic!("{error:?}"),
+            _ => Some(folder),
+        }
+    }
+
+    pub(crate) fn is_in_swift(&self) -> bool {
+        self.keys[0] == swift::KEY
+    }
+
+    fn credentials(&self) -> Credentials {
+        let [key, secret] = self.keys;
+        Credentials::new(key, secret, None, None, "test")
     }
 
     pub(crate) fn config(&self) -> Config {
         Config {
             endpoint: Some(self.url.to_owned()),
             force_path_style: true,
-            credentials: Some(SharedCredentialsProvider::new(credentials())),
+            credentials: Some(SharedCredentialsProvider::new(self.credentials())),
             root: format!("/{}/", self.name),
             ..Config::new(BUCKET)
         }
@@ -57,7 +78,7 @@ impl Folder {
             .region(Region::new("us-east-1"))
             .endpoint_url(self.url)
             .force_path_style(true)
-            .credentials_provider(credentials());
+            .credentials_provider(self.credentials());
         Client::from_conf(config.build())
     }
 

@@ -65,6 +65,79 @@ fn clients_certificates_are_asked_for_as_configured() {
     }
 }
 
+/// A name in a certificate is nobody's: it lets in, and says nothing of who acts.
+#[test]
+fn certificates_that_do_not_count_let_nobody_in() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
+    let program = require!("curl");
+    let (ours, expired) = (Authority::new("ours"), Authority::expired("expired"));
+    let others = Authority::new("ours");
+    let prepared = Prepared::new(&ours, &ours.server());
+    let scratch = prepared.store.scratch().to_owned();
+    let authorities = scratch.join("authorities.pem");
+    std::fs::write(&authorities, ours.pem() + &expired.pem()).unwrap();
+    let tls = json!({
+        "clientcas": [authorities],
+        "clientauth": "require-and-verify-client-cert",
+    });
+    let config =
+        json!({"http": {"tls": tls}, "auth": roadstead_tests::users::htpasswd(&prepared.store)});
+    let registry = prepared.start(config);
+    for (what, pair, is_let_in) in [
+        ("ours", ours.client(), true),
+        ("expired", ours.expired_client(), false),
+        ("of an authority that has expired", expired.client(), false),
+        (
+            "of another authority of the same name",
+            others.client(),
+            false,
+        ),
+        ("for servers", ours.server(), false),
+    ] {
+        let (certificate, key) = pair.write(&scratch, "client");
+        let files = [
+            "--cert",
+            certificate.to_str().unwrap(),
+            "--key",
+            key.to_str().unwrap(),
+        ];
+        for version in ["1.2", "1.3"] {
+            let status = [
+                "--tls-max",
+                version,
+                "--write-out",
+                "%{http_code}",
+                "--output",
+                "/dev/null",
+            ];
+            let no_fail = ["--no-fail"];
+            let answer = registry.curl(&program, "/v2/", &[&files[..], &status, &no_fail].concat());
+            let expected = if is_let_in { "401" } else { "000" };
+            assert_eq!(
+                answer.stdout, expected,
+                "{what}, {version}: {}",
+                answer.stderr
+            );
+        }
+    }
+    // Who is behind a proxy is told by no header.
+    let (certificate, key) = ours.client().write(&scratch, "client");
+    let header = [
+        "--header",
+        "X-Forwarded-Client-Cert: By=a;Subject=\"CN=root\"",
+        "--no-fail",
+    ];
+    let files = [
+        "--cert",
+        certificate.to_str().unwrap(),
+        "--key",
+        key.to_str().unwrap(),
+    ];
+    let status = ["--write-out", "%{http_code}", "--output", "/dev/null"];
+    let answer = registry.curl(&program, "/v2/", &[&header[..], &files, &status].concat());
+    assert_eq!(answer.stdout, "401");
+}
+
 #[test]
 fn handshakes_that_stall_hold_nothing_up() {
     roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
