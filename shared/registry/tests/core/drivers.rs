@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Stat, Upload, Write,
+    ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads, Object, Stat,
+    Upload, UploadNotes, Write,
 };
 
 /// What happens around an operation of the store.
@@ -165,6 +166,22 @@ impl Driver for Troubled {
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
         troubled(&*self.trouble, self.store.list(prefix, options)).await
     }
+
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        let keeps_notes = self.store.noted_uploads().is_some();
+        keeps_notes.then_some(self)
+    }
+}
+
+#[async_trait]
+impl NotedUploads for Troubled {
+    async fn begin(&self, key: &Key, note: &str) -> Result<(), Error> {
+        troubled(&*self.trouble, self.store.begin(key, note)).await
+    }
+
+    async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error> {
+        troubled(&*self.trouble, self.store.notes(key)).await
+    }
 }
 
 #[derive(Debug)]
@@ -197,5 +214,13 @@ impl Upload for TroubledUpload {
 
     async fn cancel(&mut self) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.cancel()).await
+    }
+
+    fn notes(&self) -> Option<&UploadNotes> {
+        self.upload.notes()
+    }
+
+    fn note_bytes(&mut self, note: String) {
+        self.upload.note_bytes(note);
     }
 }
