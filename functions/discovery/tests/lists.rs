@@ -35,6 +35,7 @@ async fn registry() -> Router {
             },
             alias: None,
             tags: TAGS.map(|tag| tag.parse().unwrap()).into(),
+            fixed: Default::default(),
             referrer: None,
         };
         layout.record(&push).await.unwrap();

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use roadstead_storage::{
     ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, NotedUploads, Object,
-    Recipient, Stat, Upload, UrlSigner, Write,
+    Recipient, Share, Stat, Turn, Upload, UrlSigner, Write,
 };
 
 /// How long operations take, by Distribution's names for them.
@@ -73,6 +73,10 @@ impl Driver for Measured {
         self.inner.upload(key).await
     }
 
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        self.inner.upload_apart(key).await
+    }
+
     async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {
         self.timed("Move", self.inner.rename(from, to)).await
     }
@@ -87,6 +91,10 @@ impl Driver for Measured {
 
     async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
         self.timed("Delete", self.inner.delete_if(key, seen)).await
+    }
+
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        self.inner.turn(name, share).await
     }
 
     async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {

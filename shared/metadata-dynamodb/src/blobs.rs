@@ -3,20 +3,16 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadSession};
+use roadstead_metadata::{Adoption, BlobStore, Error, LinkStore, Page, StoredBlob, UploadSession};
 use roadstead_oci::Digest;
 
 use crate::dynamodb::{DynamoDb, unavailable};
 use crate::expression::Expression;
 use crate::keys::{self, BLOB_SHARDS};
+use crate::links::put_link;
 use crate::manifests::{lies_at, orphan, put_blob};
-use crate::row::{Row, moment, text};
+use crate::row::{Row, moment, text, yes};
 use crate::table::{ATTEMPTS, Contention, Outcome, Query, Transaction};
-
-/// The upload was ended before its bytes could become a blob.
-#[derive(Debug, thiserror::Error)]
-#[error("the upload {0} was ended by another request")]
-struct Ended(String);
 
 #[async_trait]
 impl BlobStore for DynamoDb {
@@ -24,20 +20,20 @@ impl BlobStore for DynamoDb {
         self.stored_at(digest).await
     }
 
-    async fn adopt(
-        &self,
-        session: &UploadSession,
-        digest: &Digest,
-        size: u64,
-    ) -> Result<(), Error> {
+    async fn adopt(&self, adoption: &Adoption<'_>) -> Result<(), Error> {
+        let Adoption {
+            session, digest, ..
+        } = *adoption;
         let mut before = None;
         for _ in 0..ATTEMPTS {
-            let adoption = adoption(session, digest, size, before.as_deref());
-            let adoption = adoption.ok_or_else(|| ended(session))?;
-            if self.table.commit(adoption).await? == Outcome::Done
-                || self.is_adopted(session, digest).await?
-            {
+            let writes = transaction(adoption, before.as_deref());
+            let writes = writes.ok_or(Error::Busy)?;
+            if self.table.commit(writes).await? == Outcome::Done {
                 return Ok(());
+            }
+            if self.is_adopted(session, digest).await? {
+                let name = &session.repository;
+                return self.link(name, digest, adoption.alias).await;
             }
             before = self.stored_at(digest).await?;
         }
@@ -140,13 +136,13 @@ impl DynamoDb {
             None => None,
         };
         let row = row.filter(|row| !row.has("ended"));
-        let row = row.ok_or_else(|| ended(session))?;
+        let row = row.ok_or(Error::Busy)?;
         if !row.has("adopted") {
             return Ok(false);
         }
         match row.parsed::<Digest>("adopted")? == *digest {
             true => Ok(true),
-            false => Err(ended(session)),
+            false => Err(Error::Busy),
         }
     }
 
@@ -159,7 +155,13 @@ impl DynamoDb {
             ..Query::all(keys::orphans())
         };
         for row in self.table.query(query).await? {
-            self.clear(row.name()).await?;
+            // A push that is slow may be about to make it content: from here on it cannot.
+            let doom = Expression::new("SET #doomed = :yes").with(":yes", yes());
+            let is_there = Some(Expression::is_there());
+            let key = keys::orphan(row.name());
+            if self.table.update(&key, doom, is_there).await?.is_some() {
+                self.clear(row.name()).await?;
+            }
         }
         Ok(())
     }
@@ -173,25 +175,25 @@ impl DynamoDb {
 }
 
 /// `None` when the session has no name that an upload can have.
-fn adoption(
-    session: &UploadSession,
-    digest: &Digest,
-    size: u64,
-    before: Option<&str>,
-) -> Option<Transaction> {
+fn transaction(adoption: &Adoption<'_>, before: Option<&str>) -> Option<Transaction> {
+    let Adoption {
+        session,
+        location,
+        digest,
+        alias,
+        size,
+    } = *adoption;
     let mut transaction = Transaction::default();
     let upload = keys::upload(&session.repository, &session.id)?;
     let is_open = "attribute_exists(#pk) AND attribute_not_exists(#ended) \
                    AND attribute_not_exists(#adopted)";
-    let adopt = Expression::new("SET #adopted = :digest").with(":digest", text(digest));
+    let adopt = Expression::new("SET #adopted = :digest, #key = :key REMOVE #states")
+        .with(":digest", text(digest))
+        .with(":key", text(location));
     transaction.update(&upload, adopt, Some(Expression::new(is_open)));
-    let key = keys::content_of_upload(&session.id);
-    put_blob(digest, &key, size, before, &mut transaction);
+    put_blob(digest, location, size, before, &mut transaction);
+    put_link(&session.repository, digest, alias, &mut transaction);
     Some(transaction)
-}
-
-fn ended(session: &UploadSession) -> Error {
-    Error::Unavailable(Box::new(Ended(session.id.clone())))
 }
 
 /// Whether all digests that begin with `shard` come before `after`, or are it.

@@ -15,8 +15,13 @@ pub trait Contents: fmt::Debug + Send + Sync + 'static {
     /// Makes `content` what lies at `key`. Durable on return.
     async fn write(&self, key: &str, content: Bytes) -> Result<(), ContentsError>;
 
-    /// Deletes what lies at `key`, an unfinished upload too; done when there is nothing.
+    /// Deletes what lies at `key` and below it, unfinished uploads too; done when there is
+    /// nothing.
     async fn delete(&self, key: &str) -> Result<(), ContentsError>;
+
+    /// Deletes what lies directly below `prefix`, but not what lies at `kept`; done when there is
+    /// nothing.
+    async fn delete_others(&self, prefix: &str, kept: &str) -> Result<(), ContentsError>;
 }
 
 /// Why the store of the bytes failed.

@@ -14,9 +14,11 @@
 //! tag#<repository>                 <tag>         what the tag points to
 //! referrer#<repository>#<subject>  <digest>      an edge: how the referrer is listed
 //! link#<repository>                <digest>      the blob is part of the repository: modified, aliases
-//! upload#<repository>              <id>          an upload: started, expires, ttl, states, adopted, ended
+//! upload#<repository>              <id>          an upload: started, expires, ttl, states; once it has
+//!                                                ended: ended, or adopted (digest) and key
 //! blob#<first hex digit>           <digest>      where the content lies: key, size, modified
-//! orphan                           <key>         content that no row points to, since when
+//! orphan                           <key>         content that no row points to: since; doomed, once it is
+//!                                                about to be deleted
 //! ```
 //!
 //! **One read pulls a manifest.** `reference` rows are what GET and HEAD read, whatever the
@@ -35,10 +37,14 @@
 //! and a transaction has at most 100, so beyond [`TAGS_AT_ONCE`] tags the rest follows in
 //! transactions of their own, after the manifest.
 //!
+//! **Fixed tags** are a condition of the push: the tag's row is new, or has the same digest.
+//!
 //! **Tags and deletion.** Whatever writes a tag also sets a new `version` in the revision of its
 //! manifest; whatever removes a manifest reads the version, then looks for tags, then removes
 //! under the condition that the version is still that one. So of a push and a deletion that meet
-//! one is done again, and no tag points to what is not there.
+//! one is done again, and no tag points to what is not there. Garbage collection removes a
+//! manifest under the same condition, and only if its last push is older than the collection's
+//! grace age: a push that comes after it was marked stays.
 //!
 //! **No hot item.** A `catalog` row is written once in the life of a repository and never
 //! removed, so every process may remember that it is there. Names are spread over
@@ -46,14 +52,21 @@
 //! still has a manifest is asked of `revision` then. Two pushes to one repository meet in no
 //! item unless they push the same manifest or tag.
 //!
-//! **Content.** The key of an upload is the key of the blob that it becomes; adopting it writes
-//! the `blob` row and marks the session in one transaction, so it happens at most once, however
-//! often it is tried. A key is never used again. Content that a row stops to point to, or does
-//! not point to yet, has an `orphan` row from before to after: a crash leaves nothing behind for
-//! good.
+//! **Content.** An upload grows at one key, which any process may write to, and each attempt to
+//! end it commits its bytes at another, beside that one, to which nothing is ever written again.
+//! So whoever still has hold of an upload that another process has ended can spoil no blob,
+//! whatever conditions the store of the bytes honours, and nothing is copied. Ending it is one
+//! transaction: the `blob` row, the link, and in the session which key it is; of several attempts
+//! one wins, and an attempt that is tried again wins once. It is the only call that ending takes:
+//! a version of the session, or a fresh key for each request, would be a write at each opening as
+//! well. Content that a row stops to point to, or does not point to yet, has an `orphan` row from
+//! before to after: a crash leaves nothing behind for good.
 //!
-//! **Sessions** end for readers when they expire; `ttl` is later, so that purging finds them and
-//! removes their bytes before the table forgets them.
+//! **Sessions** end for readers when they are adopted or ended, or when they expire. Their rows
+//! stay until purging: whoever had hold of an upload then may have written beside the key that
+//! won. What lies below the prefix of an upload can become a blob only by its row, and there at
+//! most one key: so purging makes sure that none can any more, deletes all but that key, and then
+//! the row. `ttl` is later than all of that: purging finds a row before the table forgets it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use roadstead_oci::{Digest, Reference, RepositoryName, Tag};
@@ -189,10 +202,18 @@ pub(crate) fn orphans() -> String {
     "orphan".to_owned()
 }
 
-/// Where the bytes of the upload `id` grow and, as a blob, stay. The last digits of a UUID are
-/// random in all its versions: a prefix of them spreads the keys of a bucket.
-pub(crate) fn content_of_upload(id: &str) -> String {
-    content("blobs", id)
+/// What all content lies below that came by uploads.
+pub(crate) const UPLOADED: &str = "blobs";
+
+/// What all that comes of the upload `id` lies below. The last digits of a UUID are random in all
+/// its versions: a prefix of them spreads the keys of a bucket.
+pub(crate) fn contents_of_upload(id: &str) -> String {
+    content(UPLOADED, id)
+}
+
+/// Where the bytes of the upload `id` grow; what it becomes lies beside.
+pub(crate) fn growing(id: &str) -> String {
+    format!("{}/upload", contents_of_upload(id))
 }
 
 /// Where the manifest `id` lies that is too large for a row.
@@ -231,6 +252,7 @@ mod tests {
 
     #[test]
     fn the_content_of_an_upload_lies_below_its_last_digits() {
-        assert_eq!(content_of_upload("0-ab"), "blobs/ab/0-ab");
+        assert_eq!(contents_of_upload("0-ab"), "blobs/ab/0-ab");
+        assert_eq!(growing("0-ab"), "blobs/ab/0-ab/upload");
     }
 }

@@ -32,26 +32,13 @@ impl LinkStore for DynamoDb {
         alias: Option<&Digest>,
     ) -> Result<(), Error> {
         self.enlist(repository, Known::Something).await?;
-        let key = keys::link(repository, digest);
-        let update = "SET #digest = :digest, #modified = :now";
-        let update = match alias {
-            None => Expression::new(update),
-            Some(alias) => {
-                let aliases = AttributeValue::Ss(vec![alias.to_string()]);
-                Expression::new(format!("{update} ADD #aliases :alias")).with(":alias", aliases)
-            }
-        };
-        let update = update
-            .with(":digest", text(digest))
-            .with(":now", moment(SystemTime::now()));
-        let Some(alias) = alias else {
-            self.table.update(&key, update, None).await?;
+        if alias.is_none() {
+            let key = keys::link(repository, digest);
+            self.table.update(&key, made(digest, None), None).await?;
             return Ok(());
-        };
+        }
         let mut transaction = Transaction::default();
-        transaction.update(&key, update, None);
-        let row = Row::new(&keys::link(repository, alias));
-        transaction.put(row.with("digest", text(digest)), None);
+        put_link(repository, digest, alias, &mut transaction);
         let _unconditional = self.table.commit(transaction).await?;
         Ok(())
     }
@@ -104,6 +91,36 @@ impl DynamoDb {
         }
         self.table.get(&keys::link(repository, &canonical)).await
     }
+}
+
+/// Makes a blob part of the repository, also under `alias`.
+pub(crate) fn put_link(
+    repository: &RepositoryName,
+    digest: &Digest,
+    alias: Option<&Digest>,
+    transaction: &mut Transaction,
+) {
+    let key = keys::link(repository, digest);
+    transaction.update(&key, made(digest, alias), None);
+    if let Some(alias) = alias {
+        let row = Row::new(&keys::link(repository, alias));
+        transaction.put(row.with("digest", text(digest)), None);
+    }
+}
+
+/// What making a link changes in its row.
+fn made(digest: &Digest, alias: Option<&Digest>) -> Expression {
+    let update = "SET #digest = :digest, #modified = :now";
+    let update = match alias {
+        None => Expression::new(update),
+        Some(alias) => {
+            let aliases = AttributeValue::Ss(vec![alias.to_string()]);
+            Expression::new(format!("{update} ADD #aliases :alias")).with(":alias", aliases)
+        }
+    };
+    update
+        .with(":digest", text(digest))
+        .with(":now", moment(SystemTime::now()))
 }
 
 /// A row of a blob or a manifest as a part of its repository.

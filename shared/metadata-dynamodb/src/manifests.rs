@@ -5,6 +5,8 @@ mod record;
 
 pub(crate) use record::{lies_at, orphan, put_blob};
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use roadstead_metadata::{
     BlobStore, Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page,
@@ -63,14 +65,16 @@ impl ManifestStore for DynamoDb {
         self.remove_with_tags(repository, digest, subject).await
     }
 
-    /// Leaves the manifest if a tag points to it after all.
+    /// Leaves the manifest also if a tag points to it after all.
     async fn sweep_manifest(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
         subject: Option<&Digest>,
-    ) -> Result<(), Error> {
-        self.remove_untagged(repository, digest, subject).await
+        since: SystemTime,
+    ) -> Result<bool, Error> {
+        self.remove_untagged(repository, digest, subject, since)
+            .await
     }
 
     async fn revisions(

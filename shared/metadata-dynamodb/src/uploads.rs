@@ -13,8 +13,8 @@ use crate::catalog::Known;
 use crate::dynamodb::{DynamoDb, unavailable};
 use crate::expression::Expression;
 use crate::keys::{self, Key};
-use crate::row::{Row, binary, moment, number, yes};
-use crate::table::{Outcome, Query};
+use crate::row::{Row, binary, moment, number, text, yes};
+use crate::table::Query;
 
 /// The most states of a hash that a row keeps: the newest.
 const STATES: usize = 16;
@@ -38,7 +38,7 @@ impl UploadStore for DynamoDb {
         let Some(row) = self.upload_row(repository, id).await? else {
             return Ok(None);
         };
-        if row.has("ended") || row.moment("expires")? <= SystemTime::now() {
+        if row.has("ended") || row.has("adopted") || row.moment("expires")? <= SystemTime::now() {
             return Ok(None);
         }
         Ok(Some(UploadSession {
@@ -49,7 +49,15 @@ impl UploadStore for DynamoDb {
     }
 
     fn upload_location(&self, session: &UploadSession) -> String {
-        keys::content_of_upload(&session.id)
+        keys::growing(&session.id)
+    }
+
+    fn adopts_in_place(&self) -> bool {
+        true
+    }
+
+    fn upload_root(&self) -> Option<&'static str> {
+        Some(keys::UPLOADED)
     }
 
     /// Keeps the newest states only.
@@ -58,16 +66,13 @@ impl UploadStore for DynamoDb {
         session: &UploadSession,
         state: &HashState,
     ) -> Result<(), Error> {
-        let Some(key) = keys::upload(&session.repository, &session.id) else {
-            return Ok(());
-        };
+        let key = keys::upload(&session.repository, &session.id).ok_or(Error::Busy)?;
         let offset = state.offset;
         let save = Expression::new(format!("SET #states.#{offset} = :state"));
-        let save = save.with(":state", binary(&state.state));
-        let is_there = Some(Expression::is_there());
-        let Some(row) = self.table.update(&key, save, is_there).await? else {
-            return Ok(());
-        };
+        let save = save.with(":state", kept(state));
+        let is_open = Some(Expression::new("attribute_exists(#states)"));
+        let row = self.table.update(&key, save, is_open).await?;
+        let row = row.ok_or(Error::Busy)?;
         let mut offsets: Vec<u64> = states(&row)?.into_keys().collect();
         offsets.sort_unstable();
         let older = offsets.len().saturating_sub(STATES);
@@ -90,29 +95,36 @@ impl UploadStore for DynamoDb {
         self.forget(&key, &beyond.collect::<Vec<_>>()).await?;
         let kept = states.into_iter().filter(|(offset, _)| *offset <= size);
         let last = kept.max_by_key(|(offset, _)| *offset);
-        let state = last.and_then(|(offset, state)| {
-            let state = state.as_b().ok()?.as_ref().try_into().ok()?;
-            Some(HashState { offset, state })
-        });
-        Ok(state)
+        Ok(last.and_then(|(offset, kept)| hash_state(offset, &kept)))
     }
 
     async fn end(&self, repository: &RepositoryName, id: &str) -> Result<(), Error> {
         let Some(key) = keys::upload(repository, id) else {
             return Ok(());
         };
-        let has_no_bytes = "attribute_not_exists(#pk) OR attribute_exists(#adopted)";
-        let has_no_bytes = Expression::new(has_no_bytes);
-        if self.table.delete(&key, Some(has_no_bytes)).await? == Outcome::Done {
-            return Ok(());
-        }
         // From here on the bytes cannot become a blob, so they can go.
-        let end = Expression::new("SET #ended = :yes").with(":yes", yes());
-        let is_open = "attribute_exists(#pk) AND attribute_not_exists(#adopted)";
-        let is_open = Some(Expression::new(is_open));
-        if self.table.update(&key, end, is_open).await?.is_some() {
-            let content = keys::content_of_upload(id);
-            self.contents.delete(&content).await.map_err(unavailable)?;
+        let end = Expression::new("SET #ended = :yes REMOVE #states").with(":yes", yes());
+        let is_no_blob = "attribute_exists(#pk) AND attribute_not_exists(#adopted)";
+        let is_no_blob = Some(Expression::new(is_no_blob));
+        if self.table.update(&key, end, is_no_blob).await?.is_some() {
+            let contents = keys::contents_of_upload(id);
+            self.contents.delete(&contents).await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, repository: &RepositoryName, id: &str) -> Result<(), Error> {
+        let Some(key) = keys::upload(repository, id) else {
+            return Ok(());
+        };
+        self.end(repository, id).await?;
+        let Some(row) = self.table.get(&key).await? else {
+            return Ok(());
+        };
+        if row.has("adopted") {
+            let (contents, kept) = (keys::contents_of_upload(id), row.text("key")?);
+            let deleted = self.contents.delete_others(&contents, kept).await;
+            deleted.map_err(unavailable)?;
         }
         let _unconditional = self.table.delete(&key, None).await?;
         Ok(())
@@ -124,6 +136,7 @@ impl UploadStore for DynamoDb {
         let remains = rows.iter().map(|row| UploadRemains {
             id: row.name().to_owned(),
             started_at: row.moment("started").ok(),
+            is_ended: row.has("adopted") || row.has("ended"),
         });
         Ok(remains.collect())
     }
@@ -161,16 +174,37 @@ impl DynamoDb {
             .map(|offset| format!("#states.#{offset}"))
             .collect();
         let forget = Expression::new(format!("REMOVE {}", names.join(", ")));
-        let is_there = Some(Expression::is_there());
-        self.table.update(key, forget, is_there).await?;
+        let is_open = Some(Expression::new("attribute_exists(#states)"));
+        self.table.update(key, forget, is_open).await?;
         Ok(())
     }
 }
 
-/// The states of a session by their offsets.
+/// A state as a row keeps it.
+fn kept(state: &HashState) -> AttributeValue {
+    let mut kept = HashMap::from([("state".to_owned(), binary(&state.state))]);
+    if let Some(identity) = &state.identity {
+        kept.insert("identity".to_owned(), text(identity));
+    }
+    AttributeValue::M(kept)
+}
+
+fn hash_state(offset: u64, kept: &AttributeValue) -> Option<HashState> {
+    let kept = kept.as_m().ok()?;
+    let identity = kept.get("identity").and_then(|value| value.as_s().ok());
+    Some(HashState {
+        offset,
+        state: kept.get("state")?.as_b().ok()?.as_ref().try_into().ok()?,
+        identity: identity.cloned(),
+    })
+}
+
+/// The states of a session by their offsets; one that has ended has none.
 fn states(row: &Row) -> Result<HashMap<u64, AttributeValue>, Error> {
-    let states = row.get("states").and_then(|states| states.as_m().ok());
-    let states = states.ok_or_else(|| row.malformed("states"))?;
+    let Some(states) = row.get("states") else {
+        return Ok(HashMap::new());
+    };
+    let states = states.as_m().map_err(|_| row.malformed("states"))?;
     let state = |(offset, state): (&String, &AttributeValue)| {
         let offset = offset.parse().map_err(|_| row.malformed("states"))?;
         Ok((offset, state.clone()))

@@ -3,7 +3,9 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use roadstead_metadata::{BlobStore, Error, Page, StoredBlob, UploadBytes, UploadSession};
+use roadstead_metadata::{
+    Adoption, BlobStore, Error, LinkStore, Page, StoredBlob, UploadBytes, UploadStore,
+};
 use roadstead_oci::Digest;
 use roadstead_storage::{DriverExt, Key, ListOptions};
 
@@ -17,20 +19,23 @@ impl BlobStore for Layout {
         Ok(Some(key.as_str().to_owned()))
     }
 
-    async fn adopt(
-        &self,
-        session: &UploadSession,
-        digest: &Digest,
-        _size: u64,
-    ) -> Result<(), Error> {
-        let from = paths::upload_data(session).map_err(unavailable)?;
+    /// A crash in between leaves the blob, and an upload without bytes.
+    async fn adopt(&self, adoption: &Adoption<'_>) -> Result<(), Error> {
+        let Adoption {
+            session, digest, ..
+        } = adoption;
+        let from = Key::new(adoption.location).map_err(unavailable)?;
         let to = paths::blob_data(digest).map_err(unavailable)?;
-        let _turn = self.blob_turn(digest).read().await;
+        let turn = self.blob_turn(digest).read().await;
         match self.driver.rename(&from, &to).await {
             // Another process has it, which may be about to end the upload.
-            Err(roadstead_storage::Error::NotFound(_)) => Err(Error::Busy),
-            moved => moved.map_err(unavailable),
+            Err(roadstead_storage::Error::NotFound(_)) => return Err(Error::Busy),
+            moved => moved.map_err(unavailable)?,
         }
+        drop(turn);
+        let name = &session.repository;
+        self.link(name, digest, adoption.alias).await?;
+        self.end(name, &session.id).await
     }
 
     async fn take_in(&self, digest: &Digest, upload: &mut dyn UploadBytes) -> Result<bool, Error> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roadstead_metadata::{Error, ManifestRecord};
 use roadstead_oci::{Digest, MAX_MANIFEST_SIZE, RepositoryName};
-use roadstead_storage::{ByteRange, Driver, DriverExt, Key, Write, WriteMode};
-use tokio::sync::RwLock;
+use roadstead_storage::{ByteRange, Driver, DriverExt, Key, Share, Turn, Write, WriteMode};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::cache::{ManifestCache, SeenRevisions};
 
@@ -38,9 +38,10 @@ impl Default for Options {
 
 /// CNCF Distribution's files as [`Metadata`](roadstead_metadata::Metadata).
 ///
-/// Writes are ordered so that a crash leaves nothing that points to what is not there. Within
-/// one process, removals of tags and pushes of a repository take turns; between processes the
-/// last write wins, as in Distribution.
+/// Writes are ordered so that a crash leaves nothing that points to what is not there. Removals
+/// of manifests and tags of a repository take turns with pushes to it: in one process, and where
+/// the driver has locks ([`Driver::turn`]) in all of ours on one store. Between processes without
+/// them, and with Distribution's, the last write wins.
 pub struct Layout {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) cache: ManifestCache,
@@ -63,9 +64,28 @@ impl Layout {
         }
     }
 
-    /// Pushes of a repository share this lock, removals take it alone.
-    pub(crate) fn turn(&self, repository: &RepositoryName) -> &RwLock<()> {
-        self.turns.of(repository.as_str())
+    /// The turn of a push to a repository, which others share.
+    pub(crate) async fn push_turn(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<PushTurn<'_>, Error> {
+        let here = self.turns.of(repository.as_str()).read().await;
+        let name = turn_name(repository);
+        let everywhere = self.driver.turn(&name, Share::Shared).await;
+        let everywhere = everywhere.map_err(unavailable)?;
+        Ok((everywhere, here))
+    }
+
+    /// The turn of a removal from a repository, which it has alone.
+    pub(crate) async fn removal_turn(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<RemovalTurn<'_>, Error> {
+        let here = self.turns.of(repository.as_str()).write().await;
+        let name = turn_name(repository);
+        let everywhere = self.driver.turn(&name, Share::Alone).await;
+        let everywhere = everywhere.map_err(unavailable)?;
+        Ok((everywhere, here))
     }
 
     /// Who stores a blob shares this lock, who sweeps it takes it alone.
@@ -182,6 +202,21 @@ pub(crate) fn file(key: Key, content: Bytes) -> Write {
         content,
         mode: WriteMode::Overwrite,
     }
+}
+
+/// Held against other processes, where that can be, and in this one.
+pub(crate) type PushTurn<'a> = (Option<Turn>, RwLockReadGuard<'a, ()>);
+pub(crate) type RemovalTurn<'a> = (Option<Turn>, RwLockWriteGuard<'a, ()>);
+
+/// What all processes call the turn of a repository, which some others share. FNV-1a, as it must
+/// not change.
+fn turn_name(repository: &RepositoryName) -> String {
+    const TURNS: u64 = 64;
+    let bytes = repository.as_str().bytes();
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{:02}", hash % TURNS)
 }
 
 /// A fixed number of locks, by the hash of a name.

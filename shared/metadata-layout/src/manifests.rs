@@ -1,5 +1,8 @@
 //! Manifests: their bytes are blobs, a revision link makes them part of a repository.
 
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -7,7 +10,7 @@ use roadstead_metadata::{
     Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, TagStore,
 };
 use roadstead_oci::{Digest, Digester, Manifest, Reference, RepositoryName, Tag, media_type};
-use roadstead_storage::{DriverExt, Key, ListOptions, Write};
+use roadstead_storage::{DriverExt, Key, ListOptions, Write, WriteMode};
 use serde::Deserialize;
 
 use crate::layout::{Layout, file, link, unavailable};
@@ -52,10 +55,15 @@ impl ManifestStore for Layout {
     }
 
     async fn record(&self, push: &ManifestPush) -> Result<(), Error> {
-        let writes = writes(push).map_err(unavailable)?;
-        let _turn = self.turn(&push.repository).read().await;
+        let _turn = self.push_turn(&push.repository).await?;
         let _blob_turn = self.blob_turn(&push.manifest.digest).read().await;
-        self.write(&writes).await?;
+        match push.fixed.is_empty() {
+            true => {
+                let writes = writes(push, &BTreeSet::new()).map_err(unavailable)?;
+                self.write(&writes).await?;
+            }
+            false => self.write_fixing(push).await?,
+        }
         self.cache.insert(push.manifest.clone());
         self.seen.insert(&push.repository, &push.manifest.digest);
         Ok(())
@@ -67,7 +75,7 @@ impl ManifestStore for Layout {
         digest: &Digest,
         subject: Option<&Digest>,
     ) -> Result<Vec<Tag>, Error> {
-        let _turn = self.turn(repository).write().await;
+        let _turn = self.removal_turn(repository).await?;
         let tags = self.tags_of(repository, digest).await?;
         for tag in &tags {
             self.delete(&paths::tag(repository, tag).map_err(unavailable)?)
@@ -85,8 +93,14 @@ impl ManifestStore for Layout {
         repository: &RepositoryName,
         digest: &Digest,
         subject: Option<&Digest>,
-    ) -> Result<(), Error> {
-        let _turn = self.turn(repository).write().await;
+        since: SystemTime,
+    ) -> Result<bool, Error> {
+        let _turn = self.removal_turn(repository).await?;
+        let link = paths::revision_link(repository, digest).map_err(unavailable)?;
+        let link = self.driver.try_stat(&link).await.map_err(unavailable)?;
+        if link.is_some_and(|link| link.modified >= since) {
+            return Ok(false);
+        }
         self.delete_edge(repository, digest, subject).await?;
         for tag in self.tags(repository, Page::ALL).await?.unwrap_or_default() {
             let index = paths::tag_index(repository, &tag, digest).map_err(unavailable)?;
@@ -94,8 +108,7 @@ impl ManifestStore for Layout {
         }
         let revision = paths::revision(repository, digest).map_err(unavailable)?;
         self.seen.remove(repository, digest);
-        self.delete(&revision).await?;
-        Ok(())
+        self.delete(&revision).await
     }
 
     async fn revisions(
@@ -142,6 +155,35 @@ impl Layout {
             Some(canonical) => self.content(&canonical).await,
             None => Ok(None),
         }
+    }
+
+    /// Writes a push with tags that are not to be moved: a link that nobody has is created, which
+    /// is as exact between processes as the driver's [`WriteMode::CreateNew`] is. In one order,
+    /// so that of two pushes with the same fixed tags the first tag decides.
+    async fn write_fixing(&self, push: &ManifestPush) -> Result<(), Error> {
+        /// A tag that comes and goes all the time is somebody's game.
+        const ATTEMPTS: usize = 8;
+        for _ in 0..ATTEMPTS {
+            let mut new = BTreeSet::new();
+            for tag in &push.fixed {
+                let key = paths::tag_current(&push.repository, tag).map_err(unavailable)?;
+                match self.read_link(&key).await? {
+                    Some(digest) if digest != push.manifest.digest => {
+                        return Err(Error::TagTaken(tag.clone()));
+                    }
+                    Some(_) => {}
+                    // What is there and says nothing is repaired.
+                    None if self.exists(&key).await? => {}
+                    None => drop(new.insert(tag)),
+                }
+            }
+            let writes = writes(push, &new).map_err(unavailable)?;
+            match self.driver.write(&writes).await {
+                Err(roadstead_storage::Error::Exists(_)) => {}
+                written => return written.map_err(unavailable),
+            }
+        }
+        Err(Error::Busy)
     }
 
     async fn delete_edge(
@@ -225,8 +267,11 @@ impl Layout {
 /// All files of a push, in an order in which each only points to what stands before it.
 ///
 /// The bytes are written again even where they are there already: a crash may have damaged them,
-/// or whoever wrote them may not have made them durable yet.
-fn writes(push: &ManifestPush) -> Result<Vec<Write>, roadstead_storage::Error> {
+/// or whoever wrote them may not have made them durable yet. The tags in `new` must not be there.
+fn writes(
+    push: &ManifestPush,
+    new: &BTreeSet<&Tag>,
+) -> Result<Vec<Write>, roadstead_storage::Error> {
     let name = &push.repository;
     let digest = &push.manifest.digest;
     let mut writes = vec![file(paths::blob_data(digest)?, push.manifest.bytes.clone())];
@@ -238,9 +283,17 @@ fn writes(push: &ManifestPush) -> Result<Vec<Write>, roadstead_storage::Error> {
     if let Some(alias) = &push.alias {
         writes.push(link(paths::revision_link(name, alias)?, digest));
     }
-    for tag in &push.tags {
-        writes.push(link(paths::tag_index(name, tag, digest)?, digest));
-        writes.push(link(paths::tag_current(name, tag)?, digest));
+    let others = push.tags.iter().filter(|tag| !push.fixed.contains(tag));
+    for tag in push.fixed.iter().chain(others) {
+        let index = link(paths::tag_index(name, tag, digest)?, digest);
+        let mut current = link(paths::tag_current(name, tag)?, digest);
+        if new.contains(tag) {
+            // Nothing is remembered of a tag that another push may have.
+            current.mode = WriteMode::CreateNew;
+            writes.extend([current, index]);
+        } else {
+            writes.extend([index, current]);
+        }
     }
     Ok(writes)
 }

@@ -46,7 +46,7 @@ impl TagStore for Layout {
     }
 
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, Error> {
-        let _turn = self.turn(repository).write().await;
+        let _turn = self.removal_turn(repository).await?;
         if self.tag(repository, tag).await?.is_none() {
             return Ok(false);
         }

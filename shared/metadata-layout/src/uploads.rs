@@ -94,7 +94,11 @@ impl UploadStore for Layout {
         let limit = SHA256_STATE_LENGTH as u64;
         let state = self.driver.try_get(&key, limit).await.ok().flatten();
         let state = state.and_then(|state| state.as_ref().try_into().ok());
-        Ok(state.map(|state| HashState { offset, state }))
+        Ok(state.map(|state| HashState {
+            offset,
+            state,
+            identity: None,
+        }))
     }
 
     async fn end(&self, repository: &RepositoryName, id: &str) -> Result<(), Error> {
@@ -114,7 +118,11 @@ impl UploadStore for Layout {
                         .await?
                 }
             };
-            remains.push(UploadRemains { id, started_at });
+            remains.push(UploadRemains {
+                id,
+                started_at,
+                is_ended: false,
+            });
         }
         Ok(remains)
     }

@@ -17,8 +17,8 @@ pub mod testkit;
 
 pub use error::Error;
 pub use record::{
-    Alias, HashState, Linked, ManifestPush, ManifestRecord, Page, Referrer, ReferrerQuery,
-    Repositories, StoredBlob, UploadRemains, UploadSession,
+    Adoption, Alias, HashState, Linked, ManifestPush, ManifestRecord, Page, Referrer,
+    ReferrerQuery, Repositories, StoredBlob, UploadRemains, UploadSession,
 };
 pub use stores::{
     AliasStore, BlobStore, CatalogStore, LinkStore, ManifestStore, Metadata, ReferrerStore,

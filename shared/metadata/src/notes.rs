@@ -46,6 +46,7 @@ impl HashState {
         Some(Self {
             offset: offset.parse().ok()?,
             state: state.try_into().ok()?,
+            identity: None,
         })
     }
 }
@@ -70,7 +71,12 @@ mod tests {
         let mut digester = Digester::new(Algorithm::Sha256);
         digester.update(b"some bytes");
         let (offset, state) = (10, digester.state().unwrap());
-        let note = HashState { offset, state }.note();
+        let note = HashState {
+            offset,
+            state,
+            identity: None,
+        }
+        .note();
         let noted = HashState::noted(&note).unwrap();
         assert_eq!((noted.offset, noted.state), (offset, state));
         assert!(note.len() <= 512 && note.bytes().all(|b| b.is_ascii_graphic() || b == b' '));

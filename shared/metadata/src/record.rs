@@ -1,5 +1,6 @@
 //! What the stores exchange.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub struct ManifestPush {
     pub alias: Option<Digest>,
     /// Tags that point to it from now on.
     pub tags: Vec<Tag>,
+    /// Those of the tags that are not to be moved: they must be new, or point to it already.
+    pub fixed: BTreeSet<Tag>,
     /// The edge to its subject, if it has one.
     pub referrer: Option<Referrer>,
 }
@@ -118,6 +121,24 @@ pub struct HashState {
     pub offset: u64,
     /// The state after them.
     pub state: Sha256State,
+    /// What those bytes can be told from others by, where more than one process can write them;
+    /// `None` also where the back end does not keep it.
+    pub identity: Option<String>,
+}
+
+/// The end of an upload: everything that has to become true together.
+#[derive(Clone, Copy, Debug)]
+pub struct Adoption<'a> {
+    /// Which upload.
+    pub session: &'a UploadSession,
+    /// The storage key at which its bytes were committed.
+    pub location: &'a str,
+    /// Their canonical digest.
+    pub digest: &'a Digest,
+    /// A further digest under which the repository has them.
+    pub alias: Option<&'a Digest>,
+    /// How many they are.
+    pub size: u64,
 }
 
 /// An upload as maintenance finds it, which may be a torso.
@@ -127,6 +148,8 @@ pub struct UploadRemains {
     pub id: String,
     /// When it was begun, or where that is not known when it was last written.
     pub started_at: Option<SystemTime>,
+    /// Whether it has ended, and only what others may have left of it is to be looked for.
+    pub is_ended: bool,
 }
 
 /// A manifest or a blob that is part of a repository.

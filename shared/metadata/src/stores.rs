@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use roadstead_oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
 
 use crate::{
-    Alias, Error, HashState, Linked, ManifestPush, ManifestRecord, Page, ReferrerQuery,
+    Adoption, Alias, Error, HashState, Linked, ManifestPush, ManifestRecord, Page, ReferrerQuery,
     Repositories, StoredBlob, UploadRemains, UploadSession,
 };
 
@@ -30,7 +30,13 @@ pub trait ManifestStore: Send + Sync {
     ) -> Result<Option<Digest>, Error>;
 
     /// Stores a manifest with its tags and its edge. Durable on return; no reader sees a tag
-    /// before its manifest.
+    /// before its manifest. Of two pushes that make the same new tag a fixed one, in whatever
+    /// processes, one has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TagTaken`] when a fixed tag points to another manifest. Nothing is stored then
+    /// where the back end can do all at once; elsewhere the manifest may be, and other tags.
     async fn record(&self, push: &ManifestPush) -> Result<(), Error>;
 
     /// Removes the manifest with the canonical digest `digest`, every tag that points to it, and
@@ -43,13 +49,16 @@ pub trait ManifestStore: Send + Sync {
     ) -> Result<Vec<Tag>, Error>;
 
     /// Removes the manifest with the canonical digest `digest`, for which no tag stands, with
-    /// its edge to `subject` and all that remembers it; tags are left as they are.
+    /// its edge to `subject` and all that remembers it; tags are left as they are. `false`, and
+    /// nothing is removed, when it was pushed at `since` or later: what is pushed meanwhile stays,
+    /// whichever process of the back end's reach pushes it.
     async fn sweep_manifest(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
         subject: Option<&Digest>,
-    ) -> Result<(), Error>;
+        since: SystemTime,
+    ) -> Result<bool, Error>;
 
     /// The repository's manifests in the order of their canonical digests, which are the page's
     /// names.
@@ -115,10 +124,15 @@ pub trait BlobStore: Send + Sync {
     /// does not say that there is content.
     async fn location(&self, digest: &Digest) -> Result<Option<String>, Error>;
 
-    /// Makes the committed bytes of an upload the content of `digest`, in place of content that
-    /// is there already. Durable on return; no byte is copied.
-    async fn adopt(&self, session: &UploadSession, digest: &Digest, size: u64)
-    -> Result<(), Error>;
+    /// Makes the committed bytes of an upload the content of its digest, in place of content that
+    /// is there already, and part of the repository, and ends the upload. Durable on return; no
+    /// byte is copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when another process has ended the upload, other than by making it this
+    /// blob.
+    async fn adopt(&self, adoption: &Adoption<'_>) -> Result<(), Error>;
 
     /// Makes the bytes of an upload the content of `digest`, in place of content that is there
     /// already, where a digest has one place and bytes are put there. Durable on return. `false`,
@@ -192,6 +206,12 @@ pub trait UploadStore: Send + Sync {
     /// The storage key at which the upload's bytes grow.
     fn upload_location(&self, session: &UploadSession) -> String;
 
+    /// Whether uploads have to become content apart from where they grow, at a key that is
+    /// written once: where what is adopted is not moved.
+    fn adopts_in_place(&self) -> bool {
+        false
+    }
+
     /// The storage key below which nothing lies but what this back end has put there, and where
     /// the storage driver may abandon what is left of uploads; `None` when the back end sees to
     /// that itself.
@@ -210,6 +230,10 @@ pub trait UploadStore: Send + Sync {
     }
 
     /// Remembers a digest computed so far; only for bytes that are durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when another process has ended the upload, where the back end can tell.
     async fn save_hash_state(
         &self,
         session: &UploadSession,
@@ -226,8 +250,15 @@ pub trait UploadStore: Send + Sync {
         size: u64,
     ) -> Result<Option<HashState>, Error>;
 
-    /// Ends the upload `id`: nothing of it remains.
+    /// Ends the upload `id`: its bytes go, unless they have become a blob, and can no more become
+    /// one. Nothing of it remains but what [`UploadStore::uploads`] calls ended.
     async fn end(&self, repository: &RepositoryName, id: &str) -> Result<(), Error>;
+
+    /// Ends the upload `id` if it has not ended, and removes all that is left of it, also what
+    /// others wrote who had hold of it when it ended. For uploads so old that nobody has any more.
+    async fn purge(&self, repository: &RepositoryName, id: &str) -> Result<(), Error> {
+        self.end(repository, id).await
+    }
 
     /// All uploads of a repository, torsos too.
     async fn uploads(&self, repository: &RepositoryName) -> Result<Vec<UploadRemains>, Error>;

@@ -30,9 +30,10 @@ mod referrers;
 mod tags;
 mod uploads;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,7 +41,7 @@ use roadstead_oci::{Algorithm, Digest, Digester, Manifest, Reference, Repository
 use time::OffsetDateTime;
 
 use crate::{
-    Alias, Error, ManifestPush, ManifestRecord, Metadata, Page, Referrer, Repositories,
+    Adoption, Alias, Error, ManifestPush, ManifestRecord, Metadata, Page, Referrer, Repositories,
     UploadSession,
 };
 
@@ -93,7 +94,7 @@ async fn delete_all(metadata: &dyn Metadata) -> Result<(), Error> {
     let all = metadata.repositories(Repositories::All, Page::ALL).await?;
     for name in all {
         for upload in metadata.uploads(&name).await? {
-            metadata.end(&name, &upload.id).await?;
+            metadata.purge(&name, &upload.id).await?;
         }
         for link in metadata.links(&name, Page::ALL).await? {
             assert!(metadata.unlink(&name, &link.digest).await?);
@@ -158,10 +159,13 @@ macro_rules! metadata_suite {
             an_ended_upload_leaves_nothing
             what_can_be_no_upload_is_none
             the_last_hash_state_within_the_size_is_found
+            a_hash_state_says_of_which_bytes_it_is
             uploads_of_a_repository_are_listed
             repositories_are_listed_in_the_order_of_their_bytes
             the_catalog_has_repositories_with_manifests
             of_many_pushes_of_one_tag_one_is_last
+            of_pushes_that_fix_a_tag_one_has_it
+            what_is_pushed_again_is_not_swept
             a_push_and_a_deletion_leave_no_half
             a_tag_is_never_seen_before_its_manifest
             one_of_many_deletions_finds_the_tag
@@ -240,8 +244,14 @@ fn push(repository: &str, manifest: &ManifestRecord, tags: &[&str]) -> ManifestP
         manifest: manifest.clone(),
         alias: None,
         tags: tags.iter().map(|text| tag(text)).collect(),
+        fixed: BTreeSet::new(),
         referrer: edge(manifest),
     }
+}
+
+/// Later than anything that a test has stored.
+fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(60)
 }
 
 fn session(repository: &str, id: &str) -> UploadSession {

@@ -269,6 +269,7 @@ impl Push<'_> {
             manifest: record.clone(),
             alias,
             tags,
+            fixed: BTreeSet::new(),
             referrer: edge(record),
         };
         let mut pushes = vec![push(aliases.next(), self.tags)];

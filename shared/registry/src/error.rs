@@ -85,6 +85,9 @@ impl From<roadstead_metadata::Error> for Error {
     fn from(error: roadstead_metadata::Error) -> Self {
         match error {
             roadstead_metadata::Error::Busy => Self::UploadBusy,
+            roadstead_metadata::Error::TagTaken(tag) => {
+                Self::Denied(format!("the tag {tag} is immutable"))
+            }
             error => Self::Unavailable(Box::new(error)),
         }
     }

@@ -67,6 +67,7 @@ pub enum Change<'a> {
 #[derive(Debug, Default)]
 pub struct Permit {
     _held: Option<Box<dyn Any + Send>>,
+    fixed: Vec<Tag>,
 }
 
 impl Permit {
@@ -79,7 +80,19 @@ impl Permit {
     pub fn holding(guard: impl Any + Send) -> Self {
         Self {
             _held: Some(Box::new(guard)),
+            ..Self::default()
         }
+    }
+
+    /// The same permit, if of what is pushed these tags are not moved: should another process
+    /// have pushed something else under them meanwhile, the push fails.
+    pub fn fixing(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.fixed.extend(tags);
+        self
+    }
+
+    pub(crate) fn fixed(&self) -> &[Tag] {
+        &self.fixed
     }
 }
 

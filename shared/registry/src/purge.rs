@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures_util::{StreamExt, stream};
 use roadstead_metadata::{Page, Repositories};
+use roadstead_oci::RepositoryName;
 use roadstead_storage::Key;
 
 use crate::Error;
@@ -32,6 +34,7 @@ impl Registry {
         let oldest = oldest.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut purged = Purged::default();
         for repository in metadata.repositories(Repositories::All, Page::ALL).await? {
+            let mut ended = Vec::new();
             for upload in metadata.uploads(&repository).await? {
                 if upload
                     .started_at
@@ -39,12 +42,16 @@ impl Registry {
                 {
                     continue;
                 }
+                if upload.is_ended {
+                    ended.push(upload.id);
+                    continue;
+                }
                 tracing::info!(repository.name = %repository, upload = %upload.id, dry_run, "purging an upload");
                 if dry_run {
                     purged.deleted += 1;
                     continue;
                 }
-                match metadata.end(&repository, &upload.id).await {
+                match metadata.purge(&repository, &upload.id).await {
                     Ok(()) => purged.deleted += 1,
                     Err(error) => {
                         purged.errors += 1;
@@ -52,11 +59,30 @@ impl Registry {
                     }
                 }
             }
+            if !dry_run {
+                purged.errors += self.clear_ended(&repository, ended).await;
+            }
         }
         if !dry_run {
             purged.errors += self.abandon_uploads(oldest).await;
         }
         Ok(purged)
+    }
+
+    /// Removes what may be left of uploads that have ended; how often that failed.
+    async fn clear_ended(&self, repository: &RepositoryName, ids: Vec<String>) -> usize {
+        /// How many at once, as there may be one for each blob that was pushed lately.
+        const AT_ONCE: usize = 16;
+        let metadata = &self.parts().metadata;
+        let clearing = stream::iter(ids).map(|id| async move {
+            let cleared = metadata.purge(repository, &id).await;
+            if let Err(error) = &cleared {
+                tracing::error!(repository.name = %repository, upload = %id, %error, "what is left of an ended upload cannot be purged");
+            }
+            usize::from(cleared.is_err())
+        });
+        let clearing = clearing.buffer_unordered(AT_ONCE);
+        clearing.fold(0, async |sum, one| sum + one).await
     }
 
     /// What crashes have left of uploads and copies where no repository shows it; how often that

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use roadstead_metadata::{HashState, UploadBytes, UploadSession};
-use roadstead_oci::{Algorithm, Digest};
-use roadstead_storage::{ByteRange, Content, Key, Upload};
+use roadstead_metadata::{Adoption, HashState, UploadBytes, UploadSession};
+use roadstead_oci::{Algorithm, Digest, Sha256State};
+use roadstead_storage::{Apart, ByteRange, Content, Key, Upload};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::Error;
 use crate::ingest::{Hashes, TransportError, ingest};
 use crate::middleware::Change;
-use crate::registry::Repository;
+use crate::registry::{Parts, Repository};
 
 /// The uploads of one repository.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,14 @@ impl<'a> Uploads<'a> {
     /// Opens an upload whose bytes bring along what is known of it, or one of which a registry
     /// has kept a record that notes nothing.
     async fn open_noted(self, id: &str, key: &Key) -> Result<OpenUpload<'a>, Error> {
-        let upload = self.hold(key).await?;
+        let upload = match self.hold(key).await {
+            // Whoever has it may only be waiting for a store that does not answer.
+            Err(Error::UploadBusy) => {
+                self.session(id).await?;
+                return Err(Error::UploadBusy);
+            }
+            upload => upload?,
+        };
         let session = upload.notes();
         let session =
             session.and_then(|notes| UploadSession::noted(self.0.name, id, &notes.upload));
@@ -119,11 +126,18 @@ impl<'a> Uploads<'a> {
     }
 
     async fn hold(self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let Parts {
+            driver, metadata, ..
+        } = self.0.parts();
         const PATIENCE: Duration = Duration::from_secs(5);
         const PAUSE: Duration = Duration::from_millis(20);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.0.parts().driver.upload(key).await {
+            let upload = match metadata.adopts_in_place() {
+                true => driver.upload_apart(key).await,
+                false => driver.upload(key).await,
+            };
+            match upload {
                 Err(roadstead_storage::Error::Busy(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -158,7 +172,8 @@ impl OpenUpload<'_> {
         let known = self.known_hashes(also).await?;
         let is_known = known.is_some();
         let hashes = known.unwrap_or_else(|| Hashes::new(None));
-        let (hashes, ended) = ingest(self.upload.as_mut(), hashes, body).await?;
+        let ingested = ingest(self.upload.as_mut(), hashes, body).await;
+        let (hashes, ended) = self.unless_ended(ingested).await?;
         self.hashes = is_known.then_some(hashes);
         ended
     }
@@ -167,20 +182,24 @@ impl OpenUpload<'_> {
     /// on from here without reading it again.
     pub async fn checkpoint(&mut self) -> Result<(), Error> {
         let state = self.hashes.as_ref().and_then(Hashes::state);
-        let offset = self.size();
-        let state = state.map(|state| HashState { offset, state });
         if self.is_noted {
-            if let Some(state) = &state {
+            if let Some(state) = state {
+                let state = self.hash_state(state);
                 self.upload.note_bytes(state.note());
             }
             return Ok(self.upload.sync().await?);
         }
-        self.upload.sync().await?;
-        if let Some(state) = state {
-            let metadata = &self.repository.parts().metadata;
-            metadata.save_hash_state(&self.session, &state).await?;
-        }
-        Ok(())
+        let synced = self.upload.sync().await.map_err(Error::from);
+        self.unless_ended(synced).await?;
+        let Some(state) = state else {
+            // Nothing is kept that could tell whether the upload is still there.
+            let session = self.repository.uploads().session(&self.session.id);
+            return session.await.map(drop);
+        };
+        let state = self.hash_state(state);
+        let metadata = &self.repository.parts().metadata;
+        let saved = metadata.save_hash_state(&self.session, &state).await;
+        self.unless_ended(saved.map_err(Error::from)).await
     }
 
     /// Ends the upload: its bytes become the blob `expected` of the repository. Durable on
@@ -196,12 +215,15 @@ impl OpenUpload<'_> {
         if let Some((_, actual)) = known.as_ref().filter(|(_, actual)| actual != expected) {
             return self.refuse(expected, actual.clone()).await;
         }
+        if self.repository.parts().metadata.adopts_in_place() {
+            return self.finish_apart(expected, known).await;
+        }
         let is_committed = known.is_none();
         let (canonical, actual) = match known {
             Some(digests) => digests,
             None => {
                 self.upload.commit().await?;
-                self.stored_digests(algorithm).await?
+                self.stored_digests(algorithm, &self.at_its_key()?).await?
             }
         };
         if actual != *expected {
@@ -227,11 +249,77 @@ impl OpenUpload<'_> {
         if metadata.take_in(digest, &mut bytes).await? {
             return Ok(());
         }
-        let size = self.upload.size();
         if !is_committed {
             self.upload.commit().await?;
         }
-        Ok(metadata.adopt(&self.session, digest, size).await?)
+        let own = self.at_its_key()?.key;
+        let adoption = Adoption {
+            session: &self.session,
+            location: own.as_str(),
+            digest,
+            alias: None,
+            size: self.upload.size(),
+        };
+        Ok(metadata.adopt(&adoption).await?)
+    }
+
+    /// The same where content is adopted in place: first it lies where nobody else writes, and
+    /// then it is a blob by one transaction.
+    async fn finish_apart(
+        mut self,
+        expected: &Digest,
+        known: Option<(Digest, Digest)>,
+    ) -> Result<(), Error> {
+        let size = self.upload.size();
+        let committed = self.upload.commit_apart().await.map_err(Error::from);
+        let committed = self.unless_ended(committed).await?;
+        let (canonical, actual) = match known.filter(|_| committed.is_certain) {
+            Some(digests) => digests,
+            None => {
+                self.stored_digests(expected.algorithm(), &committed)
+                    .await?
+            }
+        };
+        if actual != *expected {
+            return self.refuse(expected, actual).await;
+        }
+        let Parts {
+            metadata, recent, ..
+        } = self.repository.parts();
+        let since = recent.now();
+        let adoption = Adoption {
+            session: &self.session,
+            location: committed.key.as_str(),
+            digest: &canonical,
+            alias: (canonical != *expected).then_some(expected),
+            size,
+        };
+        let adopted = metadata.adopt(&adoption).await.map_err(Error::from);
+        self.unless_ended(adopted).await?;
+        recent.link_blob(self.repository.name, [&canonical, expected], size, since);
+        // Purging would delete it as well.
+        if let Err(error) = self.upload.cancel().await {
+            tracing::warn!(upload = %self.session.id, %error, "what is left where an upload grew stays until it is purged");
+        }
+        Ok(())
+    }
+
+    /// The bytes that were committed where they grew.
+    fn at_its_key(&self) -> Result<Apart, Error> {
+        let metadata = &self.repository.parts().metadata;
+        Ok(Apart {
+            key: Key::new(&metadata.upload_location(&self.session))?,
+            is_certain: true,
+        })
+    }
+
+    /// The state of the hash of all bytes so far.
+    fn hash_state(&self, state: Sha256State) -> HashState {
+        HashState {
+            offset: self.size(),
+            state,
+            identity: self.upload.identity().filter(|_| !self.is_noted),
+        }
     }
 
     /// What is wrong when the upload cannot become a blob: another process may have ended it.
@@ -240,6 +328,15 @@ impl OpenUpload<'_> {
             Err(Error::UploadUnknown) => Error::UploadUnknown,
             _ => error,
         }
+    }
+
+    /// Says what it means that another process has got in the way: it may have ended the upload.
+    async fn unless_ended<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if !matches!(outcome, Err(Error::UploadBusy)) {
+            return outcome;
+        }
+        self.repository.uploads().session(&self.session.id).await?;
+        outcome
     }
 
     async fn refuse(self, expected: &Digest, actual: Digest) -> Result<(), Error> {
@@ -282,13 +379,18 @@ impl OpenUpload<'_> {
     }
 
     /// The same, from the bytes themselves: they can be read once they are committed.
-    async fn stored_digests(&self, algorithm: Algorithm) -> Result<(Digest, Digest), Error> {
+    async fn stored_digests(
+        &self,
+        algorithm: Algorithm,
+        committed: &Apart,
+    ) -> Result<(Digest, Digest), Error> {
         let (hashes, offset) = match algorithm {
-            Algorithm::Sha256 => self.last_state().await?,
+            Algorithm::Sha256 if committed.is_certain => self.last_state().await?,
             _ => None,
         }
         .unwrap_or_else(|| (Hashes::new(Some(algorithm)), 0));
-        let (canonical, other) = self.read_from(hashes, offset).await?.finish();
+        let hashes = self.read_from(&committed.key, hashes, offset).await?;
+        let (canonical, other) = hashes.finish();
         let wanted = other.unwrap_or_else(|| canonical.clone());
         Ok((canonical, wanted))
     }
@@ -306,22 +408,23 @@ impl OpenUpload<'_> {
         })
     }
 
-    /// The last state that was kept, and of how many bytes it is.
+    /// The last state that was kept of these bytes and no others, and of how many it is.
     async fn last_state(&self) -> Result<Option<(Hashes, u64)>, Error> {
         let metadata = &self.repository.parts().metadata;
         let kept = match self.upload.notes().filter(|_| self.is_noted) {
             Some(notes) => notes.bytes.as_deref().and_then(HashState::noted),
             None => metadata.hash_state(&self.session, self.size()).await?,
         };
+        let identity = self.upload.identity();
+        let kept = kept.filter(|kept| kept.identity.is_none() || kept.identity == identity);
         let kept = kept.filter(|kept| kept.offset <= self.size());
         Ok(kept.and_then(|kept| Some((Hashes::resume(&kept.state).ok()?, kept.offset))))
     }
 
-    async fn read_from(&self, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {
+    async fn read_from(&self, key: &Key, mut hashes: Hashes, offset: u64) -> Result<Hashes, Error> {
         /// How many bytes are read in one go.
         const STEP: u64 = 4 * 1024 * 1024;
         let parts = self.repository.parts();
-        let key = Key::new(&parts.metadata.upload_location(&self.session))?;
         let mut offset = offset;
         while offset < self.size() {
             let length = STEP.min(self.size() - offset);
@@ -329,7 +432,7 @@ impl OpenUpload<'_> {
                 offset,
                 length: Some(length),
             };
-            let object = match parts.driver.read(&key, range).await {
+            let object = match parts.driver.read(key, range).await {
                 // They were there: another process has taken them, and is about to end this.
                 Err(roadstead_storage::Error::NotFound(_)) => return Err(Error::UploadBusy),
                 object => object?,

@@ -15,6 +15,7 @@ use crate::directory::{self, Directory};
 use crate::durable::Durable;
 use crate::error;
 use crate::listing::Listings;
+use crate::turn::Turns;
 use crate::upload::Claims;
 use crate::{temporary, together};
 
@@ -27,6 +28,7 @@ pub(crate) struct Disk {
     pub(crate) cached: Cached,
     pub(crate) listings: Listings,
     pub(crate) claims: Claims,
+    pub(crate) turns: Turns,
     /// One for each thread that may block on the disk.
     permits: Arc<Semaphore>,
 }
@@ -41,6 +43,7 @@ impl Disk {
             cached: Cached::detect(),
             listings: Listings::default(),
             claims: Claims::default(),
+            turns: Turns::default(),
             permits: Arc::new(Semaphore::new(at_most)),
         }
     }

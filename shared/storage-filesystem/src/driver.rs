@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use roadstead_storage::{
-    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, Object, Stat, Upload, Write,
+    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, Object, Share, Stat, Turn,
+    Upload, Write,
 };
 
 use crate::disk::{Disk, Threads};
 use crate::upload::FilesystemUpload;
-use crate::{Config, delete, listing, read, rename, write};
+use crate::{Config, delete, listing, read, rename, turn, write};
 
 /// The fewest threads that block on the disk, as with CNCF Distribution.
 const FEWEST_THREADS: usize = 25;
@@ -69,6 +70,10 @@ impl Driver for FilesystemDriver {
     async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
         let upload = FilesystemUpload::open(&self.threads, key).await?;
         Ok(Box::new(upload))
+    }
+
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        turn::take(&self.threads, name, share).await
     }
 
     async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {

@@ -29,6 +29,7 @@ mod read;
 mod rename;
 mod temporary;
 mod together;
+mod turn;
 mod upload;
 mod write;
 

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use roadstead_storage::{Error, Key, Upload};
-use rustix::fs::{FlockOperation, OFlags, flock, openat};
+use roadstead_storage::{Apart, Error, Key, Upload};
+use rustix::fs::{
+    FlockOperation, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock, futimens, openat,
+};
 use rustix::io::{Errno, pwritev};
 
 use crate::directory::{ATTEMPTS, Directory};
@@ -21,6 +23,15 @@ use crate::{error, range, rename};
 /// The kernel is asked to write out an upload in steps of this many bytes, so that the sync at
 /// the end is short.
 const WRITE_BACK: u64 = 8 * 1024 * 1024;
+
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: UTIME_NOW,
+};
+const KEEP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: UTIME_OMIT,
+};
 
 /// The most slices that one `pwritev` takes (`IOV_MAX`).
 const SLICES: usize = 1024;
@@ -35,6 +46,8 @@ pub(crate) struct FilesystemUpload {
     threads: Threads,
     key: Key,
     size: u64,
+    /// Whether it was committed apart, which its own key is as good as.
+    is_apart: bool,
     /// Absent while a thread has it.
     data: Option<Box<Data>>,
 }
@@ -50,6 +63,7 @@ impl FilesystemUpload {
             threads: threads.clone(),
             key: key.clone(),
             size: data.size,
+            is_apart: false,
             data: Some(Box::new(data)),
         })
     }
@@ -101,12 +115,29 @@ impl Upload for FilesystemUpload {
         self.with(Data::commit).await
     }
 
+    /// At its own key: the lock keeps every other process from it.
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        self.with(Data::commit).await?;
+        self.is_apart = true;
+        Ok(Apart {
+            key: self.key.clone(),
+            is_certain: true,
+        })
+    }
+
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
         let to = to.clone();
         self.with(move |data| data.commit_as(&to)).await
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {
+        if self.is_apart {
+            return Ok(());
+        }
         self.with(Data::cancel).await
     }
 }
@@ -200,7 +231,14 @@ impl Data {
         Ok(())
     }
 
+    /// Age counts from now on, not from when the last bytes came.
     fn commit(&mut self) -> Result<(), Error> {
+        let now = Timestamps {
+            last_access: KEEP,
+            last_modification: NOW,
+        };
+        let touched = futimens(&self.file, &now);
+        touched.map_err(|error| self.failure("touch", error.into()))?;
         self.sync()?;
         if !is_at(&self.file, &self.disk.path(&self.key)) {
             return Err(error::not_found(&self.key));

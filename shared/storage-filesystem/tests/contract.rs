@@ -95,3 +95,63 @@ async fn what_is_written_while_the_old_is_deleted_stays() {
     }
     assert_eq!(tree.leftovers().await, [""; 0]);
 }
+
+/// Two drivers, as two processes would have them.
+#[tokio::test]
+async fn a_turn_is_taken_alone_or_shared_with_others() {
+    use roadstead_storage::Share;
+    use roadstead_storage::testkit::Store;
+    let tree = Tree::new(Sync::Never);
+    let (one, other) = (tree.driver(), tree.driver());
+    for _ in 0..3 {
+        let shared = one.turn("a", Share::Shared).await.unwrap().unwrap();
+        let also = other.turn("a", Share::Shared).await.unwrap().unwrap();
+        let elsewhere = other.turn("b", Share::Alone).await.unwrap().unwrap();
+        drop((shared, elsewhere));
+        let mut waiting = one.turn("a", Share::Alone);
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("another has the turn"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(also);
+        let alone = waiting.await.unwrap().unwrap();
+        let mut waiting = other.turn("a", Share::Shared);
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("another has the turn alone"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(alone);
+        waiting.await.unwrap().unwrap();
+    }
+}
+
+/// What is collected is what has been content for long, not what was sent long ago.
+#[tokio::test]
+async fn content_is_as_old_as_its_commit() {
+    use std::time::{Duration, SystemTime};
+
+    use roadstead_storage::testkit::Store;
+    use roadstead_storage::{DriverExt, Key};
+    let tree = Tree::new(Sync::Never);
+    let driver = tree.driver();
+    let key = Key::new("u/1/data").unwrap();
+    let mut upload = driver.upload(&key).await.unwrap();
+    upload.append(&["content".into()]).await.unwrap();
+    drop(upload);
+    let path = tree.folder.path().join("made/by/the/driver/u/1/data");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(1_000_000);
+    file.set_modified(long_ago).unwrap();
+    let to = Key::new("b/data").unwrap();
+    driver
+        .upload(&key)
+        .await
+        .unwrap()
+        .commit_as(&to)
+        .await
+        .unwrap();
+    let modified = driver.try_stat(&to).await.unwrap().unwrap().modified;
+    assert!(modified > long_ago + Duration::from_secs(900_000));
+}

@@ -15,7 +15,7 @@ use crate::claims::Claims;
 use crate::config::ConfigError;
 use crate::error::{Failure, Kind};
 use crate::signer::{Redirect, Signer};
-use crate::upload::S3Upload;
+use crate::upload::{Ending, S3Upload};
 use crate::{Config, delete, listing, read, rename, session};
 
 /// Keeps content in a bucket.
@@ -93,8 +93,13 @@ impl Driver for S3Driver {
     }
 
     async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
-        let upload = S3Upload::open(&self.bucket, &self.claims, key).await?;
-        Ok(Box::new(upload))
+        let upload = S3Upload::open(&self.bucket, &self.claims, key, Ending::AtItsKey);
+        Ok(Box::new(upload.await?))
+    }
+
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let upload = S3Upload::open(&self.bucket, &self.claims, key, Ending::Apart);
+        Ok(Box::new(upload.await?))
     }
 
     async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {

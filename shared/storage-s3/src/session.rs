@@ -30,6 +30,9 @@ const ON_BYTES: &str = "roadstead-on-bytes";
 /// Marks an object that a driver has written as whole content.
 const OWN: &str = "roadstead-own";
 
+/// Tells an object that was written for an upload from any other, whatever its bytes.
+pub(crate) const IDENTITY: &str = "roadstead-identity";
+
 /// Stands for the id of a multipart upload that is about to begin.
 const ABOUT_TO_BEGIN: &str = "about-to-begin";
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use roadstead_storage::{Error, Key, Upload, UploadNotes};
+use roadstead_storage::{Apart, Error, Key, Upload, UploadNotes};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::config::{LARGEST_PART, MIB, MOST_PARTS, SMALLEST_PART};
 use crate::delete::abort_uploads_of;
 use crate::error::{Failure, Kind};
 use crate::rename::{copy, copy_parts, ranges_to_go_on_from};
-use crate::session::{Multipart, Notes, Parts, is_unfinished, users_notes};
+use crate::session::{IDENTITY, Multipart, Notes, Parts, is_unfinished, users_notes};
 
 /// How many parts of an upload are on the way to the store while the next one fills.
 const PARALLEL: usize = 2;
@@ -39,6 +39,12 @@ const RACES: usize = 10;
 /// the future of an operation was dropped, every further operation fails; another `Upload` of the
 /// key goes on from the last sync.
 ///
+/// Of an upload that ends apart ([`Ending::Apart`]) the content lies at a key of its own. Its
+/// multipart upload is one of an object beside, whose name is made up when it begins: S3 makes
+/// that object once, when the parts are joined, whoever does it. Without a multipart upload the
+/// whole content is one object with a name that is made up then. Nobody writes to either name
+/// again, whatever conditions the store honours.
+///
 /// S3 has no locks: only within this process is a key ever [`Error::Busy`] when it is opened. Of
 /// two processes that go on with an upload at the same time, the first to sync or commit wins and
 /// the other is told `Busy` then, as each of them writes its object only over the one it began
@@ -48,8 +54,11 @@ pub(crate) struct S3Upload {
     claim: Claim,
     key: Key,
     object: String,
+    ending: Ending,
     /// What lies at the key, as it was seen or written last.
     stored: Stored,
+    /// What the object there can be told by, of an upload that ends apart.
+    identity: String,
     /// The multipart upload, and those of its parts that have arrived.
     multipart: Option<Multipart>,
     parts: BTreeMap<usize, Part>,
@@ -73,6 +82,15 @@ pub(crate) struct S3Upload {
     doubtful: bool,
 }
 
+/// Where the content will lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// At the upload's key, or wherever the upload is committed to.
+    AtItsKey,
+    /// At a key beside it that is written once.
+    Apart,
+}
+
 /// What lies at the key of an upload.
 #[derive(Clone, Debug)]
 enum Stored {
@@ -91,6 +109,7 @@ impl S3Upload {
         bucket: &Arc<Bucket>,
         claims: &Claims,
         key: &Key,
+        ending: Ending,
     ) -> Result<Self, Error> {
         if *key == Key::root() {
             return Err(Error::InvalidKey(key.to_string()));
@@ -100,7 +119,9 @@ impl S3Upload {
             claim: claims.claim(key)?,
             key: key.clone(),
             object: bucket.object(key),
+            ending,
             stored: Stored::Nothing,
+            identity: String::new(),
             multipart: None,
             parts: BTreeMap::new(),
             next_part: 1,
@@ -125,6 +146,7 @@ impl S3Upload {
             answer => answer?,
         };
         let (etag, size) = (head.etag.clone(), head.stat.size);
+        self.identity = head.metadata.get(IDENTITY).cloned().unwrap_or_default();
         self.notes = users_notes(&head);
         self.note = self.notes.as_ref().and_then(|notes| notes.bytes.clone());
         if !is_unfinished(&head) {
@@ -158,6 +180,21 @@ impl S3Upload {
         Ok(())
     }
 
+    /// The key beside the upload's with this name.
+    fn beside(&self, name: &str) -> Result<Key, Failure> {
+        let parent = self.key.parent().unwrap_or_else(Key::root);
+        let key = parent.join(name);
+        key.map_err(|error| Failure::found("naming an object", error))
+    }
+
+    /// The object that a multipart upload becomes.
+    fn becoming(&self, multipart: &Multipart) -> Result<String, Failure> {
+        match self.ending {
+            Ending::AtItsKey => Ok(self.object.clone()),
+            Ending::Apart => Ok(self.bucket.object(&self.beside(&multipart.session)?)),
+        }
+    }
+
     /// Begins an operation. One that has not come to its end leaves nothing to rely on.
     fn begin(&mut self) -> Result<(), Error> {
         if self.doubtful {
@@ -174,12 +211,26 @@ impl S3Upload {
             return Ok(());
         };
         if failure.kind == Kind::NoUpload {
+            if self.is_joined().await {
+                return Err(Error::Busy(self.key.to_string()));
+            }
             self.begin_anew().await;
         }
         Err(match failure.kind {
             Kind::Condition | Kind::Race => Error::Busy(self.key.to_string()),
             _ => failure.outage(),
         })
+    }
+
+    /// Whether another process has joined the parts of an upload that ends apart.
+    async fn is_joined(&self) -> bool {
+        let (Ending::Apart, Some(multipart)) = (self.ending, &self.multipart) else {
+            return false;
+        };
+        match self.becoming(multipart) {
+            Ok(object) => self.bucket.head(&object).await.is_ok(),
+            Err(_) => false,
+        }
     }
 
     /// Forgets all bytes, since those in parts are gone: a rule of the bucket may have aborted the
@@ -234,7 +285,7 @@ impl S3Upload {
         let number = self.next_part;
         self.next_part += 1;
         self.sent += content.len() as u64;
-        let (bucket, object) = (Arc::clone(&self.bucket), self.object.clone());
+        let (bucket, object) = (Arc::clone(&self.bucket), self.becoming(&multipart)?);
         self.on_the_way.spawn(async move {
             let part = bucket.put_part(&object, &multipart.id, number, content);
             Ok((number, part.await?))
@@ -270,7 +321,8 @@ impl S3Upload {
         }
         let content = Bytes::copy_from_slice(&self.buffer);
         let (bucket, number) = (&self.bucket, self.next_part);
-        let part = bucket.put_part(&self.object, &multipart.id, number, content);
+        let object = self.becoming(multipart)?;
+        let part = bucket.put_part(&object, &multipart.id, number, content);
         self.last = Some(part.await?);
         Ok(())
     }
@@ -287,12 +339,15 @@ impl S3Upload {
             bytes: None,
         });
         let metadata = Multipart::metadata(&session).with_notes(lasting.as_ref());
-        let id = self.bucket.create_multipart(&self.object, &metadata);
-        let id = id.await?;
-        let multipart = Multipart { id, session };
+        let mut multipart = Multipart {
+            id: String::new(),
+            session,
+        };
+        let object = self.becoming(&multipart)?;
+        multipart.id = self.bucket.create_multipart(&object, &metadata).await?;
         self.multipart = Some(multipart.clone());
         if let Stored::Large(stored) = &self.stored {
-            let to = (self.object.as_str(), multipart.id.as_str());
+            let to = (object.as_str(), multipart.id.as_str());
             let part = self.bucket.config.copy_chunk_size;
             let part = part_size(part, stored.size) as u64;
             let ranges = ranges_to_go_on_from(stored.size, part);
@@ -306,8 +361,13 @@ impl S3Upload {
 
     /// Notes that there will be a multipart upload. Should the process end before its id is
     /// noted, then whoever deletes the upload looks for it.
+    ///
+    /// An upload that ends apart is not looked for but found by its age.
     async fn announce_multipart(&mut self, session: &str) -> Result<(), Failure> {
         self.settled = false;
+        if self.ending == Ending::Apart {
+            return Ok(());
+        }
         let size = match &self.stored {
             Stored::Nothing => 0,
             Stored::Content(content) => content.size,
@@ -323,11 +383,18 @@ impl S3Upload {
     }
 
     /// Replaces what lies at the key, if nobody else has done so.
-    async fn put(&self, content: Bytes, metadata: Metadata) -> Result<String, Failure> {
+    async fn put(&mut self, content: Bytes, mut metadata: Metadata) -> Result<String, Failure> {
         let condition = self.untouched();
-        self.bucket
-            .put_if(&self.object, content, &condition, metadata)
-            .await
+        let identity = Uuid::new_v4().to_string();
+        if self.ending == Ending::Apart {
+            metadata.0.insert(IDENTITY.to_owned(), identity.clone());
+        }
+        let put = self
+            .bucket
+            .put_if(&self.object, content, &condition, metadata);
+        let etag = put.await?;
+        self.identity = identity;
+        Ok(etag)
     }
 
     /// The condition that nobody else has gone on with the upload.
@@ -392,7 +459,7 @@ impl S3Upload {
             _ => {}
         }
         let etag = match self.multipart.clone() {
-            Some(multipart) => self.complete(&multipart).await?,
+            Some(multipart) => self.complete(&multipart).await?.etag,
             None => {
                 let content = Bytes::from(std::mem::take(&mut self.buffer));
                 self.sent = size;
@@ -440,21 +507,61 @@ impl S3Upload {
         }
     }
 
-    /// Joins all parts; the `ETag` of the object.
-    async fn complete(&mut self, multipart: &Multipart) -> Result<String, Failure> {
+    async fn finish_apart(&mut self) -> Result<Apart, Failure> {
+        if self.ending != Ending::Apart {
+            let why = "the upload was opened to end at its own key";
+            return Err(Failure::found("committing apart", why));
+        }
+        let size = self.size();
+        let apart = match self.multipart.clone() {
+            Some(multipart) => {
+                let joined = self.complete(&multipart).await?;
+                Apart {
+                    key: self.beside(&multipart.session)?,
+                    is_certain: joined.is_certain,
+                }
+            }
+            None => {
+                let key = self.beside(&Uuid::new_v4().to_string())?;
+                let content = Bytes::from(std::mem::take(&mut self.buffer));
+                let (object, metadata) = (self.bucket.object(&key), Metadata::default());
+                let put = self
+                    .bucket
+                    .put(&object, content, &Condition::Any, &metadata);
+                put.await?;
+                Apart {
+                    key,
+                    is_certain: true,
+                }
+            }
+        };
+        self.forget_all();
+        self.sent = size;
+        Ok(apart)
+    }
+
+    /// Joins all parts.
+    async fn complete(&mut self, multipart: &Multipart) -> Result<Joined, Failure> {
         if !self.buffer.is_empty() && self.last.is_none() {
             self.send_part().await?;
         }
         let mut parts = self.arrived_parts().await?;
         parts.extend(self.last.clone());
-        let mut condition = self.bucket.within_means(self.untouched()).await?;
+        let object = self.becoming(multipart)?;
+        let mut condition = match self.ending {
+            Ending::AtItsKey => self.bucket.within_means(self.untouched()).await?,
+            Ending::Apart => Condition::Any,
+        };
         let mut races = RACES;
         loop {
             let complete = self
                 .bucket
-                .complete(&self.object, &multipart.id, &parts, &condition);
+                .complete(&object, &multipart.id, &parts, &condition);
             let failure = match complete.await {
-                Ok(etag) => return Ok(etag),
+                Ok(etag) => {
+                    let is_certain = true;
+                    return Ok(Joined { etag, is_certain });
+                }
                 Err(failure) => failure,
             };
             match failure.kind {
@@ -467,9 +574,12 @@ impl S3Upload {
                 }
                 // The answer to the same request, sent before, may have been lost.
                 Kind::NoUpload | Kind::Condition | Kind::NoObject => {
-                    let head = self.bucket.head(&self.object).await;
+                    let head = self.bucket.head(&object).await;
                     return match head {
-                        Ok(head) if multipart.became(&head) => Ok(head.etag),
+                        Ok(head) if multipart.became(&head) => Ok(Joined {
+                            etag: head.etag,
+                            is_certain: false,
+                        }),
                         _ => Err(failure),
                     };
                 }
@@ -481,7 +591,8 @@ impl S3Upload {
     async fn discard(&mut self) -> Result<(), Failure> {
         self.on_the_way.shutdown().await;
         if let Some(multipart) = &self.multipart {
-            self.bucket.abort(&self.object, &multipart.id).await?;
+            let object = self.becoming(multipart)?;
+            self.bucket.abort(&object, &multipart.id).await?;
         }
         if self.has_stray {
             abort_uploads_of(&self.bucket, &self.object).await?;
@@ -538,6 +649,20 @@ impl Upload for S3Upload {
         self.end(outcome).await
     }
 
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        self.begin()?;
+        let (apart, outcome) = match self.finish_apart().await {
+            Ok(apart) => (Some(apart), Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
+        self.end(outcome).await?;
+        apart.ok_or_else(|| Error::Busy(self.key.to_string()))
+    }
+
+    fn identity(&self) -> Option<String> {
+        Some(self.identity.clone())
+    }
+
     async fn cancel(&mut self) -> Result<(), Error> {
         let outcome = self.discard().await;
         self.end(outcome).await
@@ -550,6 +675,13 @@ impl Upload for S3Upload {
     fn note_bytes(&mut self, note: String) {
         self.note = Some(note);
     }
+}
+
+/// What parts have become.
+struct Joined {
+    etag: String,
+    /// Whether it was from these parts for sure.
+    is_certain: bool,
 }
 
 impl fmt::Debug for S3Upload {

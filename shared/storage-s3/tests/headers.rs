@@ -26,7 +26,7 @@ const CLASS: &str = "x-amz-storage-class";
 /// What makes an object.
 const MAKERS: [&str; 3] = ["PutObject", "CopyObject", "CreateMultipartUpload"];
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 10] = [
     "CompleteMultipartUpload",
     "CopyObject",
     "CreateMultipartUpload",
@@ -34,7 +34,6 @@ const NAMES: [&str; 11] = [
     "GetObject",
     "HeadObject",
     "ListObjectsV2",
-    "ListParts",
     "PutObject",
     "UploadPart",
     "UploadPartCopy",

@@ -15,7 +15,7 @@ use futures_util::stream;
 use roadstead_metadata::Page;
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digest, Digester, Reference, RepositoryName};
-use roadstead_registry::{NewManifest, Policy, Pull, Purged, Registry};
+use roadstead_registry::{Memory, NewManifest, Policy, Pull, Purged, Registry};
 use roadstead_storage::{ByteRange, Driver, Key, Write, WriteMode};
 use roadstead_storage_s3::{Config, S3Driver};
 use support::proxy::Proxy;
@@ -45,7 +45,11 @@ impl Counted {
             delete: true,
             ..Policy::default()
         };
-        Registry::new(Arc::new(layout), driver, policy).with_memory(1000, DAY)
+        Registry::new(Arc::new(layout), driver, policy).with_memory(Memory {
+            entries: 1000,
+            grace: DAY,
+            of_pulls: true,
+        })
     }
 
     /// The objects of uploads under way.
@@ -161,8 +165,16 @@ async fn requests_of_a_registry() {
         content_type: None,
         bytes: manifest.into(),
     };
-    repository.manifests().push(manifest).await.unwrap();
+    repository.manifests().push(manifest.clone()).await.unwrap();
     report("manifest PUT", s3.requests(), 4);
+    let elsewhere = s3.registry().await;
+    let elsewhere = elsewhere.repository(&name).manifests();
+    elsewhere.push(manifest).await.unwrap();
+    report(
+        "manifest PUT of what others have linked",
+        s3.requests(),
+        4 + 2 * 3,
+    );
     let latest: Reference = "latest".parse().unwrap();
     repository.manifests().pull(&latest).await.unwrap();
     report("manifest GET", s3.requests(), 1);
@@ -209,7 +221,7 @@ async fn requests_of_an_upload_in_parts() {
     let large: Bytes = bytes(23 * MIB, 1).collect();
     push(&s3, &registry, &name, &[large], 5).await;
     let middling: Bytes = bytes(6 * MIB, 2).collect();
-    push(&s3, &registry, &name, &[middling.clone()], 4).await;
+    push(&s3, &registry, &name, std::slice::from_ref(&middling), 4).await;
     let chunks = [middling.clone(), "small".into(), middling, "small".into()];
     let digest = push(&s3, &registry, &name, &chunks, 5).await;
     let blobs = registry.repository(&name).blobs();

@@ -1,5 +1,6 @@
 //! The contract of a back end for bytes.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::time::SystemTime;
@@ -54,6 +55,13 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Busy`] while another `Upload` of the same key is alive.
     async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error>;
 
+    /// Like [`Driver::upload`], for an upload that will end by [`Upload::commit_apart`]. All who
+    /// open an upload open it the same way, and whatever stands in front of a driver hands this
+    /// on to it.
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        self.upload(key).await
+    }
+
     /// Moves content, durably and at once; content at `to` is replaced. `from` is content that
     /// was written, or an upload that was committed.
     ///
@@ -90,6 +98,14 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         }
     }
 
+    /// Waits for the turn called `name`, one component of a key, as [`Share`] says, and takes it
+    /// until what is returned is dropped: against all other processes on the same store, and
+    /// against this one. `None` in a back end without locks.
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        let _nobody_waits = (name, share);
+        Ok(None)
+    }
+
     /// Gives up what was begun below `prefix` before `since`, is no content yet and has no key of
     /// its own: parts of multipart uploads in an object store. How many there were; none in a
     /// back end that keeps everything under keys.
@@ -111,6 +127,18 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         None
     }
 }
+
+/// How a turn is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// With others who take it so.
+    Shared,
+    /// Alone.
+    Alone,
+}
+
+/// A turn, until it is dropped.
+pub type Turn = Box<dyn Any + Send + Sync>;
 
 /// What lies at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +257,8 @@ pub enum EntryKind {
     Prefix,
 }
 
-/// Content that grows until it is committed. Dropping it keeps what was appended.
+/// Content that grows until it is committed. Dropping it keeps what was synced, and what was
+/// appended after that as far as the driver has it.
 #[async_trait]
 pub trait Upload: fmt::Debug + Send + Sync {
     /// How many bytes the upload has, in bytes.
@@ -246,6 +275,19 @@ pub trait Upload: fmt::Debug + Send + Sync {
     /// busy until this `Upload` is dropped: nobody else can append to what is renamed next.
     async fn commit(&mut self) -> Result<(), Error>;
 
+    /// Ends the upload that was opened by [`Driver::upload_apart`]: its bytes become content,
+    /// durable on return, at a key beside the upload's own, under the same prefix, to which
+    /// nothing else is ever written: neither by another process that has hold of this upload, nor
+    /// by one whose request is late. What lies at the upload's own key stays, so that another
+    /// `Upload` can end it again should nobody learn of this one.
+    ///
+    /// The key may be the upload's own where a driver keeps other processes from it.
+    async fn commit_apart(&mut self) -> Result<Apart, Error>;
+
+    /// What the bytes that this upload began with, or has synced last, can be told from others
+    /// by, of whatever process; `None` where no other process can have changed them meanwhile.
+    fn identity(&self) -> Option<String>;
+
     /// Ends the upload: its bytes become content at `to`, in place of what is there, durable on
     /// return; also when it was committed before. What may be left at its own key then
     /// [`Upload::cancel`] deletes, and until that is done another `Upload` of the key may go on
@@ -257,8 +299,8 @@ pub trait Upload: fmt::Debug + Send + Sync {
     /// on with it.
     async fn commit_as(&mut self, to: &Key) -> Result<(), Error>;
 
-    /// Ends the upload and deletes what lies at its own key, never what it was committed as. The
-    /// key stays busy until this `Upload` is dropped.
+    /// Ends the upload and deletes what lies at its own key, never what it was committed as or
+    /// apart. The key stays busy until this `Upload` is dropped.
     async fn cancel(&mut self) -> Result<(), Error>;
 
     /// What was noted with the bytes that it had when it was opened or synced last; `None` for an
@@ -293,4 +335,14 @@ pub struct UploadNotes {
     pub upload: String,
     /// On exactly the bytes that it has: printable ASCII, at most 512 bytes.
     pub bytes: Option<String>,
+}
+
+/// Content that an upload has become apart from its own key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Where it lies.
+    pub key: Key,
+    /// Whether it has the bytes that this `Upload` took in for sure; otherwise another process
+    /// may have ended the same upload with its own, and only reading them tells.
+    pub is_certain: bool,
 }

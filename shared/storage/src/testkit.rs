@@ -103,7 +103,10 @@ macro_rules! driver_suite {
             a_cancelled_upload_is_gone
             a_deleted_upload_is_gone
             a_committed_upload_can_be_renamed
+            an_upload_is_committed_apart
+            an_upload_that_was_committed_apart_can_be_ended_again
             an_upload_is_committed_as_other_content
+            notes_go_with_the_bytes_of_an_upload
             many_uploads_can_grow_at_once
             a_rename_replaces_what_was_there
             a_rename_needs_content

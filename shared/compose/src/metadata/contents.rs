@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_metadata_dynamodb::{Contents, ContentsError};
 use roadstead_oci::MAX_MANIFEST_SIZE;
-use roadstead_storage::{Driver, DriverExt, Key};
+use roadstead_storage::{Driver, DriverExt, Key, ListOptions};
 
 #[derive(Debug)]
 pub(super) struct Stored(pub(super) Arc<dyn Driver>);
@@ -23,6 +23,21 @@ impl Contents for Stored {
 
     async fn delete(&self, key: &str) -> Result<(), ContentsError> {
         self.0.try_delete(&Key::new(key)?).await?;
+        Ok(())
+    }
+
+    async fn delete_others(&self, prefix: &str, kept: &str) -> Result<(), ContentsError> {
+        let (prefix, kept) = (Key::new(prefix)?, Key::new(kept)?);
+        let entries = match self.0.list(&prefix, ListOptions::ALL).await {
+            Err(roadstead_storage::Error::NotFound(_)) => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let key = prefix.join(&entry.name)?;
+            if key != kept {
+                self.0.try_delete(&key).await?;
+            }
+        }
         Ok(())
     }
 }

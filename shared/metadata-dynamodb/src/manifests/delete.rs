@@ -1,6 +1,7 @@
 //! Deleting.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use roadstead_metadata::Error;
 use roadstead_oci::{Digest, RepositoryName, Tag};
@@ -50,18 +51,19 @@ impl DynamoDb {
         name: &RepositoryName,
         digest: &Digest,
         subject: Option<&Digest>,
-    ) -> Result<(), Error> {
+        since: SystemTime,
+    ) -> Result<bool, Error> {
+        // A push or a tag that comes after this read changes the version.
         let row = self.table.get(&keys::revision(name, digest)).await?;
         let Some(row) = row else {
-            return Ok(());
+            return Ok(false);
         };
-        if !self.tags_of(name, digest).await?.is_empty() {
-            return Ok(());
+        if row.moment("modified")? >= since || !self.tags_of(name, digest).await?.is_empty() {
+            return Ok(false);
         }
         let transaction = deletion(name, digest, subject, &row)?;
         // Refused means that it was pushed or deleted just now.
-        let _either_way = self.table.commit(transaction).await?;
-        Ok(())
+        Ok(self.table.commit(transaction).await? == Outcome::Done)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use roadstead_metadata::{Error, ManifestPush};
+use roadstead_metadata::{Error, ManifestPush, TagStore};
 use roadstead_oci::{Digest, Tag};
 use uuid::Uuid;
 
@@ -19,8 +19,10 @@ use crate::table::{ATTEMPTS, Contention, Outcome, Transaction};
 impl DynamoDb {
     pub(super) async fn push(&self, push: &ManifestPush) -> Result<(), Error> {
         self.enlist(&push.repository, Known::Manifests).await?;
-        let tags: BTreeSet<&Tag> = push.tags.iter().collect();
-        let tags: Vec<&Tag> = tags.into_iter().collect();
+        // Fixed ones first: of two pushes with the same ones, one finds them taken at once.
+        let others: BTreeSet<&Tag> = push.tags.iter().collect();
+        let others = others.into_iter().filter(|tag| !push.fixed.contains(tag));
+        let tags: Vec<&Tag> = push.fixed.iter().chain(others).collect();
         let (first, rest) = tags.split_at(tags.len().min(TAGS_AT_ONCE));
         for _ in 0..ATTEMPTS {
             if self.push_manifest(push, first).await? == Outcome::Done
@@ -28,12 +30,24 @@ impl DynamoDb {
             {
                 return Ok(());
             }
+            self.check_fixed(push).await?;
         }
         Err(Error::Unavailable(Box::new(Contention)))
     }
 
+    /// Whether it is because of a fixed tag that a push is refused.
+    async fn check_fixed(&self, push: &ManifestPush) -> Result<(), Error> {
+        for tag in &push.fixed {
+            let current = self.tag(&push.repository, tag).await?;
+            if current.is_some_and(|current| current != push.manifest.digest) {
+                return Err(Error::TagTaken(tag.clone()));
+            }
+        }
+        Ok(())
+    }
+
     /// The manifest and all that comes with it. Refused when its content was stored by another
-    /// push meanwhile.
+    /// push meanwhile, or a fixed tag points elsewhere.
     async fn push_manifest(&self, push: &ManifestPush, tags: &[&Tag]) -> Result<Outcome, Error> {
         let (name, manifest) = (&push.repository, &push.manifest);
         let mut transaction = Transaction::default();
@@ -85,7 +99,8 @@ impl DynamoDb {
             .map(drop)?;
         let written = self.contents.write(&key, manifest.bytes.clone()).await;
         written.map_err(unavailable)?;
-        transaction.delete(&keys::orphan(&key), Some(Expression::is_there()));
+        let is_spared = "attribute_exists(#pk) AND attribute_not_exists(#doomed)";
+        transaction.delete(&keys::orphan(&key), Some(Expression::new(is_spared)));
         let size = manifest.bytes.len() as u64;
         let before = self.stored_at(&manifest.digest).await?;
         put_blob(&manifest.digest, &key, size, before.as_deref(), transaction);
@@ -166,7 +181,11 @@ fn put_tags(push: &ManifestPush, tags: &[&Tag], transaction: &mut Transaction) {
     for tag in tags {
         let row = Row::new(&keys::tag(name, tag));
         let row = row.with("digest", text(&push.manifest.digest));
-        transaction.put(row, None);
+        let is_free = push.fixed.contains(*tag).then(|| {
+            let is_free = Expression::new("attribute_not_exists(#pk) OR #digest = :digest");
+            is_free.with(":digest", text(&push.manifest.digest))
+        });
+        transaction.put(row, is_free);
         let copy = reference(push, &keys::by_tag(name, tag), COPIED);
         transaction.put(copy, None);
     }

@@ -24,6 +24,7 @@ async fn operations_cost_few_calls() {
     let state = HashState {
         offset: 7,
         state: [7; SHA256_STATE_LENGTH],
+        identity: None,
     };
     let hundred = many("t", 100);
     let hundred: Vec<&str> = hundred.iter().map(String::as_str).collect();
@@ -59,7 +60,13 @@ async fn operations_cost_few_calls() {
         .unwrap();
     costs("link with an alias", &["TransactWriteItems"]);
     db.end(&app, "0-0-1").await.unwrap();
-    costs("end", &["DeleteItem"]);
+    costs("end what has become a blob", &["UpdateItem"]);
+    db.purge(&app, "0-0-1").await.unwrap();
+    let purge = ["UpdateItem", "GetItem", "DeleteItem"];
+    costs("purge", &purge);
+    begin(&table, &db, "0-0-3").await.unwrap();
+    db.end(&app, "0-0-3").await.unwrap();
+    costs("begin and end", &["PutItem", "UpdateItem"]);
     db.linked(&app, &sha512(b"content")).await.unwrap().unwrap();
     costs("linked", &["GetItem"]);
     db.location(&content).await.unwrap().unwrap();

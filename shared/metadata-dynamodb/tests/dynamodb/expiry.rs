@@ -32,7 +32,7 @@ async fn an_expired_upload_is_not_there() {
     let uploads = back_end.uploads(&app()).await.unwrap();
     assert_eq!(uploads.len(), 2);
     back_end.end(&app(), "0-0-8").await.unwrap();
-    assert_eq!(table.contents().await, ["blobs/-6/0-0-6"]);
+    assert_eq!(table.contents().await, ["blobs/-6/0-0-6/upload"]);
 }
 
 /// The table's own clock deletes later than readers stop to see: purging comes in between.
@@ -70,6 +70,6 @@ async fn replaced_content_stays_for_a_while() {
     assert_eq!(table.contents().await.len(), 2);
     table.options.orphan_age = Duration::ZERO;
     table.back_end().blobs(Page::ALL).await.unwrap();
-    assert_eq!(table.contents().await, ["blobs/-2/0-0-2"]);
+    assert_eq!(table.contents().await, ["blobs/-2/0-0-2/upload"]);
     assert!(!table.rows().await.iter().any(|(pk, _)| pk == "orphan"));
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use roadstead_metadata::testkit::Store;
 use roadstead_metadata::{
-    BlobStore, Error, ManifestPush, ManifestRecord, ManifestStore, Metadata, Page, Referrer,
-    Repositories, UploadSession, UploadStore,
+    Adoption, BlobStore, Error, ManifestPush, ManifestRecord, ManifestStore, Metadata, Page,
+    Referrer, Repositories, UploadSession, UploadStore,
 };
 use roadstead_metadata_dynamodb::DynamoDb;
 use roadstead_oci::{Algorithm, Digest, Digester, Manifest, Reference, RepositoryName, Tag};
@@ -56,6 +56,7 @@ pub(crate) fn push(record: &ManifestRecord, tags: &[&str]) -> ManifestPush {
         manifest: record.clone(),
         alias: Some(sha512(&record.bytes)),
         tags: tags.iter().map(|text| tag(text)).collect(),
+        fixed: BTreeSet::new(),
         referrer: Referrer::of(&manifest, record),
     }
 }
@@ -86,7 +87,15 @@ pub(crate) async fn begin(table: &Table, back_end: &DynamoDb, id: &str) -> Resul
 }
 
 pub(crate) async fn adopt(back_end: &DynamoDb, id: &str) -> Result<(), Error> {
-    back_end.adopt(&session(id), &sha256(b"content"), 7).await
+    let session = session(id);
+    let adoption = Adoption {
+        session: &session,
+        location: &back_end.upload_location(&session),
+        digest: &sha256(b"content"),
+        alias: None,
+        size: 7,
+    };
+    back_end.adopt(&adoption).await
 }
 
 /// All that can be asked agrees, and no content is forgotten.
@@ -149,8 +158,8 @@ async fn assert_contents(table: &Table) {
     }
     let rows = table.rows().await;
     for key in &contents {
-        let id = key.rsplit('/').next().unwrap();
-        let is_upload = rows.contains(&("upload#app".to_owned(), id.to_owned()));
+        let is_of = |id: &str| rows.contains(&("upload#app".to_owned(), id.to_owned()));
+        let is_upload = key.split('/').any(is_of);
         let is_orphan = rows.contains(&("orphan".to_owned(), key.clone()));
         assert!(
             known.contains(key) || is_upload || is_orphan,

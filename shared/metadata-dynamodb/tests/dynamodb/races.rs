@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
 use roadstead_metadata::{BlobStore, Error, LinkStore, ManifestStore, Page, TagStore, UploadStore};
 use roadstead_metadata_dynamodb::DynamoDb;
@@ -89,8 +90,14 @@ async fn delete(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
 async fn sweep(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
     let digest = manifest("1", 1).digest;
     back_end
-        .sweep_manifest(&app(), &digest, Some(&subject()))
+        .sweep_manifest(&app(), &digest, Some(&subject()), later())
         .await
+        .map(drop)
+}
+
+/// Later than anything that a test has stored.
+pub(crate) fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(60)
 }
 
 async fn pushed(_: &Table, back_end: &DynamoDb) {

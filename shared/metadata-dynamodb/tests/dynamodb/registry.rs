@@ -6,11 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use roadstead_metadata::Page;
+use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
 use roadstead_oci::{Digest, Reference, RepositoryName};
-use roadstead_registry::{CollectOptions, Error, NewManifest, Policy, Registry, TransportError};
+use roadstead_registry::{
+    CollectOptions, Error, NewManifest, Policy, Purged, Registry, TransportError,
+};
 
 use crate::kit::{app, assert_sound, sha256, sha512, tag};
-use crate::store::Table;
+use crate::proxy::{Fault, Proxy};
+use crate::store::{Table, client};
 
 fn registry(table: &Table) -> Registry {
     let policy = Policy {
@@ -154,6 +158,66 @@ async fn uploads_that_nobody_finishes_are_purged() {
     assert_eq!(table.rows().await.len(), 1, "only the repository is known");
 }
 
+/// Between any two calls of the collection, by another process. Either the push is refused, as
+/// what it refers to is gone, or its manifest stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_untagged_manifest_is_pushed_again_while_it_is_collected() {
+    for at in 1.. {
+        let Some(table) = Table::new().await else {
+            return;
+        };
+        let pushing = registry(&table);
+        for content in [&b"config"[..], b"layer"] {
+            let digest = sha256(content);
+            push_blob(&pushing, &app(), content, &digest).await.unwrap();
+        }
+        let image = image(&sha256(b"layer"));
+        push_image(&pushing, &image, &[]).await.unwrap();
+        let proxy = Proxy::new(table.address).await;
+        let back_end = table.back_end_over(client(proxy.address, RetryConfig::standard()));
+        let driver = Arc::new(table.driver.clone());
+        let collecting = Registry::new(Arc::new(back_end), driver, Policy::default());
+        proxy.plan(at, Fault::Held);
+        let options = CollectOptions {
+            dry_run: false,
+            delete_untagged: true,
+            grace: Duration::ZERO,
+        };
+        let mut pushed = None;
+        let pushing_again = async {
+            proxy.arrival().await;
+            pushed = Some(push_image(&pushing, &image, &[]).await);
+            proxy.release();
+            std::future::pending::<()>().await
+        };
+        let mut report = |_| ();
+        tokio::select! {
+            collected = collecting.collect_garbage(options, &mut report) => drop(collected.unwrap()),
+            () = pushing_again => unreachable!("it holds for ever"),
+        }
+        let Some(pushed) = pushed else {
+            assert!(at > 20, "it was held at each call");
+            return;
+        };
+        let app = app();
+        let repository = pushing.repository(&app);
+        match pushed {
+            Ok(digest) => {
+                let reference = Reference::Digest(digest);
+                let pulled = repository.manifests().pull(&reference).await;
+                assert_eq!(pulled.unwrap().bytes, image, "held at call {at}");
+                for content in [&b"config"[..], b"layer"] {
+                    let stat = repository.blobs().stat(&sha256(content)).await;
+                    assert!(stat.is_ok(), "held at call {at}: {stat:?}");
+                }
+            }
+            Err(Error::ReferencesUnknown(_)) => {}
+            Err(error) => panic!("held at call {at}: {error:?}"),
+        }
+        assert_sound(&table).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_digest_leaves_nothing() {
     let Some(table) = Table::new().await else {
@@ -163,5 +227,7 @@ async fn a_wrong_digest_leaves_nothing() {
     let pushed = push_blob(&registry, &app(), b"content", &sha256(b"other")).await;
     assert!(matches!(pushed, Err(Error::DigestMismatch { .. })));
     assert_eq!(table.contents().await, Vec::<String>::new());
+    let purged = registry.purge_uploads(Duration::ZERO, false).await.unwrap();
+    assert_eq!(purged, Purged::default(), "the client has been told");
     assert_eq!(table.rows().await.len(), 1, "only the repository is known");
 }

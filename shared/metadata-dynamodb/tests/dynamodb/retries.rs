@@ -14,6 +14,7 @@ use crate::kit::{
     adopt, app, assert_sound, begin, manifest, many, push, session, sha256, sha512, subject, tag,
 };
 use crate::proxy::{Fault, Proxy};
+use crate::races::later;
 use crate::store::{Table, client};
 
 /// How many steps there are.
@@ -30,7 +31,11 @@ async fn step(step: usize, table: &Table, back_end: &DynamoDb) -> Result<String,
         0 => begin(table, back_end, "0-0-1").await?,
         1 => {
             let state = [7; SHA256_STATE_LENGTH];
-            let state = HashState { offset: 7, state };
+            let state = HashState {
+                offset: 7,
+                state,
+                identity: None,
+            };
             back_end.save_hash_state(&session("0-0-1"), &state).await?;
         }
         2 => adopt(back_end, "0-0-1").await?,
@@ -55,7 +60,7 @@ async fn step(step: usize, table: &Table, back_end: &DynamoDb) -> Result<String,
         14 => {
             back_end.record(&push(&small, &[])).await?;
             back_end
-                .sweep_manifest(&app, &small.digest, Some(&subject))
+                .sweep_manifest(&app, &small.digest, Some(&subject), later())
                 .await?;
         }
         15 => {

@@ -15,7 +15,7 @@ use roadstead_metadata_dynamodb::sdk::{Client, Config};
 use roadstead_metadata_dynamodb::{
     Contents, ContentsError, Creation, DynamoDb, Options, create_table,
 };
-use roadstead_storage::{Driver, DriverExt, Key, MemoryDriver, Write, WriteMode};
+use roadstead_storage::{Driver, DriverExt, Key, ListOptions, MemoryDriver, Write, WriteMode};
 
 use roadstead_tests::{ministack, skip};
 use uuid::Uuid;
@@ -164,6 +164,21 @@ impl Contents for InMemory {
 
     async fn delete(&self, key: &str) -> Result<(), ContentsError> {
         self.0.try_delete(&Key::new(key)?).await?;
+        Ok(())
+    }
+
+    async fn delete_others(&self, prefix: &str, kept: &str) -> Result<(), ContentsError> {
+        let prefix = Key::new(prefix)?;
+        let entries = match self.0.list(&prefix, ListOptions::ALL).await {
+            Err(roadstead_storage::Error::NotFound(_)) => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let key = prefix.join(&entry.name)?;
+            if key.as_str() != kept {
+                self.0.try_delete(&key).await?;
+            }
+        }
         Ok(())
     }
 }

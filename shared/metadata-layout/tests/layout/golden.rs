@@ -125,7 +125,11 @@ async fn an_upload_under_way_is_the_files_that_distribution_writes() {
     let mut digester = Digester::new(Algorithm::Sha256);
     digester.update(b"abc");
     let state = digester.state().unwrap();
-    let kept = HashState { offset: 3, state };
+    let kept = HashState {
+        offset: 3,
+        state,
+        identity: None,
+    };
     layout.save_hash_state(&session, &kept).await.unwrap();
     let upload = "repositories/a/_uploads/5f2d2c0c-0000-4000-8000-000000000000";
     let expected = files(&[

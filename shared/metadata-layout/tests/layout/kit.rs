@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use roadstead_metadata::{
-    BlobStore, Error, LinkStore, ManifestPush, ManifestRecord, ManifestStore, Referrer,
+    Adoption, BlobStore, Error, ManifestPush, ManifestRecord, ManifestStore, Referrer,
     UploadSession,
 };
 use roadstead_metadata_layout::{Layout, Options};
@@ -51,6 +51,7 @@ pub(crate) fn push_of(name: &RepositoryName, bytes: &Bytes, tags: &[&str]) -> Ma
     };
     ManifestPush {
         repository: name.clone(),
+        fixed: Default::default(),
         referrer: Referrer::of(&manifest, &record),
         manifest: record,
         alias: None,
@@ -85,9 +86,14 @@ pub(crate) async fn push_blob(
     let mut upload = driver.upload(&key).await.unwrap();
     upload.append(&[Bytes::from_static(bytes)]).await.unwrap();
     upload.commit().await.unwrap();
-    layout.adopt(session, &digest, bytes.len() as u64).await?;
-    layout.link(&session.repository, &digest, alias).await?;
-    layout.end(&session.repository, &session.id).await?;
+    let adoption = Adoption {
+        session,
+        location: key.as_str(),
+        digest: &digest,
+        alias,
+        size: bytes.len() as u64,
+    };
+    layout.adopt(&adoption).await?;
     Ok(digest)
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// With the bytes that grew at its key. Ending it then leaves the blob alone.
+/// With the bytes that were committed, and of its repository. Ending it again leaves the blob
+/// alone, and so does purging what others have left.
 pub async fn an_upload_becomes_a_blob(store: &dyn Store) -> Outcome {
     let metadata = store.metadata();
     let digest = upload(store, "0-0-1", "content").await?;
@@ -10,8 +11,11 @@ pub async fn an_upload_becomes_a_blob(store: &dyn Store) -> Outcome {
         stored(store, &digest).await?.as_deref(),
         Some(&b"content"[..])
     );
+    let linked = metadata.linked(&name("app"), &digest).await?;
+    assert_eq!(linked.as_ref(), Some(&digest));
+    assert_eq!(metadata.upload(&name("app"), "0-0-1").await?, None);
     metadata.end(&name("app"), "0-0-1").await?;
-    metadata.end(&name("app"), "0-0-1").await?;
+    metadata.purge(&name("app"), "0-0-1").await?;
     assert_eq!(metadata.upload(&name("app"), "0-0-1").await?, None);
     assert_eq!(
         stored(store, &digest).await?.as_deref(),
@@ -128,17 +132,23 @@ pub async fn blobs_are_listed_in_the_order_of_their_digests(store: &dyn Store) -
     check_pages(list, &digests, &[super::links::BESIDE]).await
 }
 
-/// Makes `content` a blob by way of the upload `id` of the repository `app`, and does not end it.
+/// Makes `content` a blob by way of the upload `id` of the repository `app`.
 async fn upload(store: &dyn Store, id: &str, content: &str) -> Result<Digest, Error> {
     let (metadata, session) = (store.metadata(), session("app", id));
     metadata.begin(&session).await?;
     let content = Bytes::copy_from_slice(content.as_bytes());
     let digest = sha256(&content);
     let size = content.len() as u64;
-    store
-        .put(&metadata.upload_location(&session), content)
-        .await;
-    metadata.adopt(&session, &digest, size).await?;
+    let location = metadata.upload_location(&session);
+    store.put(&location, content).await;
+    let adoption = Adoption {
+        session: &session,
+        location: &location,
+        digest: &digest,
+        alias: None,
+        size,
+    };
+    metadata.adopt(&adoption).await?;
     Ok(digest)
 }
 

@@ -16,7 +16,7 @@ pub async fn what_is_not_there_is_none(store: &dyn Store) -> Outcome {
     assert_eq!(metadata.revision(&app, &digest).await?, None);
     assert_eq!(metadata.delete_manifest(&app, &digest, None).await?, []);
     metadata
-        .sweep_manifest(&app, &digest, Some(&digest))
+        .sweep_manifest(&app, &digest, Some(&digest), later())
         .await?;
     assert_eq!(metadata.revisions(&app, Page::ALL).await?, []);
     assert_eq!(metadata.tag(&app, &tag("latest")).await?, None);
@@ -268,7 +268,7 @@ pub async fn a_sweep_spares_what_is_tagged(store: &dyn Store) -> Outcome {
     metadata.record(&push("app", &kept, &["latest"])).await?;
     for _ in 0..2 {
         metadata
-            .sweep_manifest(&app, &swept.digest, Some(&subject))
+            .sweep_manifest(&app, &swept.digest, Some(&subject), later())
             .await?;
         assert_eq!(
             metadata.manifest(&app, &by_digest(&swept.digest)).await?,
@@ -280,6 +280,28 @@ pub async fn a_sweep_spares_what_is_tagged(store: &dyn Store) -> Outcome {
         let found = metadata.manifest(&app, &by_tag("latest")).await?;
         assert_eq!(found.as_ref(), Some(&kept));
     }
+    Ok(())
+}
+
+/// Which is what a push between a look at it and the sweep amounts to.
+pub async fn what_is_pushed_again_is_not_swept(store: &dyn Store) -> Outcome {
+    let (metadata, app) = (store.metadata(), name("app"));
+    let subject = sha256(b"subject");
+    let image = manifest_with("1", &subject_field(&subject));
+    metadata.record(&push("app", &image, &[])).await?;
+    let sweep = async |since| {
+        let metadata = store.metadata();
+        let swept = metadata.sweep_manifest(&app, &image.digest, Some(&subject), since);
+        let swept = swept.await?;
+        let is_there = metadata.revision(&app, &image.digest).await?.is_some();
+        let referrers = referrers_of(&*metadata, "app", &subject, None, Page::ALL).await?;
+        assert_eq!(referrers.len(), usize::from(is_there));
+        Ok::<_, Error>((swept, is_there))
+    };
+    let before = SystemTime::now() - Duration::from_secs(60);
+    assert_eq!(sweep(before).await?, (false, true));
+    assert_eq!(sweep(later()).await?, (true, false));
+    assert_eq!(sweep(later()).await?, (false, false));
     Ok(())
 }
 

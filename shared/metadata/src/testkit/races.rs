@@ -29,6 +29,48 @@ pub async fn of_many_pushes_of_one_tag_one_is_last(store: &dyn Store) -> Outcome
     Ok(())
 }
 
+/// Whichever processes they are of; the others are told. It can be pushed again, and what is not
+/// fixed moves.
+pub async fn of_pushes_that_fix_a_tag_one_has_it(store: &dyn Store) -> Outcome {
+    let app = name("app");
+    for round in 0..20 {
+        let tags = [format!("b{round}"), format!("a{round}")];
+        let tags = tags.each_ref().map(String::as_str);
+        let fixing = |seed: usize| ManifestPush {
+            fixed: tags.iter().map(|text| tag(text)).collect(),
+            ..push("app", &manifest(&format!("{round}-{seed}")), &tags)
+        };
+        let mut pushes = tokio::task::JoinSet::new();
+        for seed in 0..4 {
+            let (metadata, push) = (store.metadata(), fixing(seed));
+            pushes.spawn(async move { (seed, metadata.record(&push).await) });
+        }
+        let mut winners = Vec::new();
+        while let Some(pushed) = pushes.join_next().await {
+            match pushed? {
+                (seed, Ok(())) => winners.push(seed),
+                (_, Err(Error::TagTaken(taken))) => assert!(tags.contains(&taken.as_str())),
+                (_, Err(error)) => return Err(error.into()),
+            }
+        }
+        let [winner] = winners[..] else {
+            panic!("{winners:?} have the tag");
+        };
+        let metadata = store.metadata();
+        metadata.record(&fixing(winner)).await?;
+        let expected = fixing(winner).manifest.digest;
+        for text in tags {
+            let found = metadata.tag(&app, &tag(text)).await?;
+            assert_eq!(found.as_ref(), Some(&expected));
+        }
+        let other = manifest("other");
+        metadata.record(&push("app", &other, &tags)).await?;
+        let moved = metadata.tag(&app, &tag(tags[0])).await?;
+        assert_eq!(moved, Some(other.digest));
+    }
+    Ok(())
+}
+
 /// Either the manifest is there with the tag, or neither is.
 pub async fn a_push_and_a_deletion_leave_no_half(store: &dyn Store) -> Outcome {
     let (metadata, app, image) = (store.metadata(), name("app"), manifest("1"));

@@ -132,7 +132,11 @@ async fn sweep_repository(
         let record = metadata.manifest(repository, &reference).await?;
         records.extend(record.map(|record| (digest.clone(), record)));
         let subject = contents.subject.as_ref();
-        metadata.sweep_manifest(repository, digest, subject).await?;
+        let swept = metadata.sweep_manifest(repository, digest, subject, cutoff);
+        if !swept.await? {
+            // It was pushed since the look before, if it is there: the next look will tell.
+            records.remove(digest);
+        }
     }
     for digest in &links {
         metadata.unlink(repository, digest).await?;
@@ -214,6 +218,7 @@ async fn store_again(
         manifest: record,
         alias: None,
         tags: Vec::new(),
+        fixed: BTreeSet::new(),
     };
     registry.parts().metadata.record(&push).await?;
     Ok(())

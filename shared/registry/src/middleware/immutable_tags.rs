@@ -16,9 +16,11 @@ use crate::{Error, Repository};
 /// Keeps tags where they first pointed to: what was pulled by a tag once is what is pulled by it
 /// ever after.
 ///
-/// Of two pushes that meet in one process, the first one wins. Between processes on one store
-/// the look at a tag and the write of it are two things, and two pushes of a new tag within that
-/// time may both succeed.
+/// Of two pushes that meet, in one process or in two, one has the tag and the other is denied:
+/// what is looked at here is a condition of the write as well
+/// ([`ManifestPush::fixed`](roadstead_metadata::ManifestPush::fixed)). Over a table that is exact.
+/// Over files it is as exact as creating one is: with the filesystem driver always, in a bucket
+/// where the store honours `If-None-Match`.
 #[derive(Debug)]
 pub struct ImmutableTags {
     repositories: Pattern,
@@ -74,7 +76,7 @@ impl ImmutableTags {
             return Ok(Permit::free());
         }
         let turns = self.turns(repository.name(), &tags).await;
-        for tag in tags {
+        for tag in &tags {
             let current = repository
                 .parts()
                 .metadata
@@ -84,7 +86,7 @@ impl ImmutableTags {
                 return Err(immutable(tag));
             }
         }
-        Ok(Permit::holding(turns))
+        Ok(Permit::holding(turns).fixing(tags.into_iter().cloned()))
     }
 
     async fn permit_deletion(

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Stat, Upload, Write,
+    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads, Object,
+    Share, Stat, Turn, Upload, UploadNotes, Write,
 };
 
 /// What happens around an operation of the store.
@@ -154,6 +155,12 @@ impl Driver for Troubled {
         Ok(Box::new(TroubledUpload { upload, trouble }))
     }
 
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        let upload = troubled(&*self.trouble, self.store.upload_apart(key)).await?;
+        let trouble = Arc::clone(&self.trouble);
+        Ok(Box::new(TroubledUpload { upload, trouble }))
+    }
+
     async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {
         troubled(&*self.trouble, self.store.rename(from, to)).await
     }
@@ -162,8 +169,28 @@ impl Driver for Troubled {
         troubled(&*self.trouble, self.store.delete(key)).await
     }
 
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        self.store.turn(name, share).await
+    }
+
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
         troubled(&*self.trouble, self.store.list(prefix, options)).await
+    }
+
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        let keeps_notes = self.store.noted_uploads().is_some();
+        keeps_notes.then_some(self)
+    }
+}
+
+#[async_trait]
+impl NotedUploads for Troubled {
+    async fn begin(&self, key: &Key, note: &str) -> Result<(), Error> {
+        troubled(&*self.trouble, self.store.begin(key, note)).await
+    }
+
+    async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error> {
+        troubled(&*self.trouble, self.store.notes(key)).await
     }
 }
 
@@ -191,11 +218,27 @@ impl Upload for TroubledUpload {
         troubled(&*self.trouble, self.upload.commit()).await
     }
 
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        troubled(&*self.trouble, self.upload.commit_apart()).await
+    }
+
+    fn identity(&self) -> Option<String> {
+        self.upload.identity()
+    }
+
     async fn commit_as(&mut self, to: &Key) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.commit_as(to)).await
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.cancel()).await
+    }
+
+    fn notes(&self) -> Option<&UploadNotes> {
+        self.upload.notes()
+    }
+
+    fn note_bytes(&mut self, note: String) {
+        self.upload.note_bytes(note);
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Outcome, Store, assert_fails, get, key, pattern};
-use crate::{DriverExt, Error};
+use crate::{DriverExt, Error, UploadNotes};
 
 /// Chunks of any size follow each other without a gap, and the size is that of all of them.
 pub async fn an_upload_grows_exactly_at_its_size(store: &dyn Store) -> Outcome {
@@ -136,6 +136,53 @@ pub async fn a_committed_upload_can_be_renamed(store: &dyn Store) -> Outcome {
     Ok(upload.cancel().await?)
 }
 
+/// Beside its own key, where its bytes stay when nothing is left there.
+pub async fn an_upload_is_committed_apart(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    let parent = key("u/1");
+    for size in [0, 200_000, 12_000_000] {
+        let content = pattern(size);
+        let (first, rest) = (content.slice(..size / 2), content.slice(size / 2..));
+        let mut upload = driver.upload_apart(&key("u/1/data")).await?;
+        upload.append(&[first]).await?;
+        upload.sync().await?;
+        drop(upload);
+        let mut upload = store.driver().upload_apart(&key("u/1/data")).await?;
+        upload.append(&[rest]).await?;
+        let apart = upload.commit_apart().await?;
+        assert!(apart.is_certain);
+        assert_eq!(apart.key.parent().as_ref(), Some(&parent));
+        upload.cancel().await?;
+        drop(upload);
+        assert!(get(&*driver, apart.key.as_str()).await? == content);
+        driver.delete(&parent).await?;
+    }
+    Ok(())
+}
+
+/// By whoever opens it next: it may be that nobody learnt of the first time.
+pub async fn an_upload_that_was_committed_apart_can_be_ended_again(store: &dyn Store) -> Outcome {
+    let driver = store.driver();
+    for size in [200_000, 12_000_000] {
+        let content = pattern(size);
+        let mut upload = driver.upload_apart(&key("u/1/data")).await?;
+        upload.append(std::slice::from_ref(&content)).await?;
+        upload.sync().await?;
+        let first = upload.commit_apart().await?;
+        drop(upload);
+        let mut upload = store.driver().upload_apart(&key("u/1/data")).await?;
+        assert_eq!(upload.size(), size as u64);
+        let second = upload.commit_apart().await?;
+        upload.cancel().await?;
+        drop(upload);
+        for apart in [first, second] {
+            assert!(get(&*driver, apart.key.as_str()).await? == content);
+        }
+        driver.delete(&key("u/1")).await?;
+    }
+    Ok(())
+}
+
 /// The same by the upload itself, also when it was committed before, and over what was there;
 /// cancelling it then leaves nothing at its own key and does no harm to what it became.
 pub async fn an_upload_is_committed_as_other_content(store: &dyn Store) -> Outcome {
@@ -158,6 +205,50 @@ pub async fn an_upload_is_committed_as_other_content(store: &dyn Store) -> Outco
         assert_eq!(driver.try_stat(&key("u/data")).await?, None);
         assert!(get(&*driver, "blobs/b/data").await? == content);
     }
+    Ok(())
+}
+
+/// Where a driver keeps notes: those on the bytes are of exactly the bytes that were synced.
+pub async fn notes_go_with_the_bytes_of_an_upload(store: &dyn Store) -> Outcome {
+    let (path, begun) = (key("u/data"), "2026-11-18T11:06:40Z");
+    let driver = store.driver();
+    let Some(noted) = driver.noted_uploads() else {
+        return Ok(());
+    };
+    assert_eq!(noted.notes(&path).await?, None);
+    noted.begin(&path, begun).await?;
+    let expected = |bytes: Option<String>| {
+        let upload = begun.to_owned();
+        Some(UploadNotes { upload, bytes })
+    };
+    assert_eq!(noted.notes(&path).await?, expected(None));
+    let mut size = 0;
+    for (step, is_noted) in [(0, true), (5, true), (6_000_000, false), (6_000_000, true)] {
+        let driver = store.driver();
+        let mut upload = driver.upload(&path).await?;
+        assert_eq!(upload.size(), size as u64);
+        upload.append(&[pattern(step)]).await?;
+        size += step;
+        let note = is_noted.then(|| format!("{size} bytes/+= of it"));
+        if let Some(note) = &note {
+            upload.note_bytes(note.clone());
+        }
+        upload.sync().await?;
+        assert_eq!(upload.notes(), expected(note.clone()).as_ref());
+        drop(upload);
+        let driver = store.driver();
+        let noted = driver.noted_uploads().map(|noted| noted.notes(&path));
+        let Some(noted) = noted else { continue };
+        assert_eq!(noted.await?, expected(note.clone()));
+        let upload = driver.upload(&path).await?;
+        assert_eq!(upload.notes(), expected(note).as_ref());
+    }
+    let mut upload = driver.upload(&path).await?;
+    upload.commit_as(&key("blobs/b/data")).await?;
+    upload.cancel().await?;
+    assert_eq!(noted.notes(&path).await?, None);
+    assert_eq!(noted.notes(&key("blobs/b/data")).await?, None);
+    assert_eq!(get(&*driver, "blobs/b/data").await?.len(), size);
     Ok(())
 }
 
