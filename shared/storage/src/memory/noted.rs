@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use super::{MemoryDriver, Store, Stored, lock, not_found};
-use crate::{Error, Key, NotedUploads, Upload, UploadNotes};
+use crate::{Apart, Error, Key, NotedUploads, Upload, UploadNotes};
 
 /// An upload of which what was synced lies in the store as content; the rest is lost with it.
 pub(super) struct NotedUpload {
@@ -92,6 +92,20 @@ impl Upload for NotedUpload {
         }
         store.put(to, self.content());
         Ok(())
+    }
+
+    async fn commit_apart(&mut self) -> Result<Apart, Error> {
+        let mut store = lock(&self.store);
+        let key = store.fresh_key_beside(&self.key)?;
+        store.put(&key, self.content());
+        Ok(Apart {
+            key,
+            is_certain: true,
+        })
+    }
+
+    fn identity(&self) -> Option<String> {
+        None
     }
 
     async fn cancel(&mut self) -> Result<(), Error> {
