@@ -86,3 +86,15 @@ pub fn password_file(store: &Store) -> PathBuf {
 pub fn htpasswd(store: &Store) -> Value {
     json!({ "htpasswd": { "realm": "a realm", "path": password_file(store) } })
 }
+
+/// The configuration of a token server whose key all processes have: functions share nothing else.
+///
+/// # Panics
+/// When there is no randomness, or the key cannot be written.
+#[must_use]
+pub fn token_server(store: &Store) -> Value {
+    let path = store.scratch().join("token-key.pem");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    std::fs::write(&path, key.serialize_pem()).expect("the key can be written");
+    json!({ "enabled": true, "privatekey": path })
+}

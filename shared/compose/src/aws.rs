@@ -26,8 +26,10 @@ pub(crate) fn credentials(configuration: &Configuration) -> SharedCredentialsPro
         Some(Store::Dynamodb(parameters)) => parameters.region.as_deref(),
         _ => None,
     };
+    let of_events = configuration.notifications.eventbridge.as_ref();
+    let of_events = of_events.and_then(|bus| bus.region.as_deref());
     let named = of_storage.filter(|region| !region.is_empty());
-    let region = named.or(of_metadata).unwrap_or(NO_REGION);
+    let region = named.or(of_metadata).or(of_events).unwrap_or(NO_REGION);
     SharedCredentialsProvider::new(Chain {
         region: Region::new(region.to_owned()),
         chain: OnceCell::new(),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
-use roadstead_registry::Registry;
+use roadstead_registry::{Memory, Registry};
 
 pub use crate::access::{api_keys, password_file, rules};
 pub use crate::events::events;
@@ -73,14 +73,17 @@ impl Shared {
 /// knows what other processes do.
 fn remembering(configuration: &Configuration, registry: Registry) -> Registry {
     use roadstead_configuration::metadata::Store;
-    use roadstead_configuration::storage::Driver;
+    use roadstead_configuration::storage::{BlobDescriptorCache, Driver};
     let storage = &configuration.storage;
-    let grace = storage.maintenance.garbagecollect.graceage;
     match (&storage.driver, &configuration.metadata.store) {
         (Driver::S3(_), None | Some(Store::Layout(_))) => {
             /// A bound on memory: some MiB.
             const MOST: usize = 10_000;
-            registry.with_memory(metadata::remembered(storage).min(MOST), grace)
+            registry.with_memory(Memory {
+                entries: metadata::remembered(storage).min(MOST),
+                grace: storage.maintenance.garbagecollect.graceage,
+                of_pulls: storage.cache.blobdescriptor == Some(BlobDescriptorCache::Inmemory),
+            })
         }
         _ => registry,
     }

@@ -340,7 +340,7 @@ section! {
     Cache {
         /// Where the digests, sizes and media types of blobs are remembered; nowhere without a value.
         blobdescriptor: Option<BlobDescriptorCache> = choice(&["inmemory", "redis"]).tolerant()
-            .differs("`redis` is not built yet: a warning says that no cache is used.");
+            .differs("`inmemory` counts over S3 without a table, for a minute; other stores are asked each time. `redis` is not built yet: a warning says that no cache is used.");
         /// How many blobs the cache in memory remembers; 0 and less: any number, which is `None` in Rust.
         #[serde(deserialize_with = "positive")]
         blobdescriptorsize: Option<NonZeroU64> = INTEGER.default("10000");
@@ -410,7 +410,7 @@ section! {
 section! {
     /// `storage.maintenance.garbagecollect`.
     GarbageCollect {
-        /// How old content must be before `roadstead garbage-collect` may remove it.
+        /// How old content must be before `roadstead garbage-collect` may remove it. The same for all processes over one store: those that serve count on it.
         graceage: Duration = DURATION.default("24h")
             .differs("Roadstead's own: Distribution removes the blobs of a push that is going on.");
     }

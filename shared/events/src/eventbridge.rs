@@ -1,13 +1,14 @@
 //! The sink of AWS: an event bus of Amazon EventBridge.
 
 mod batch;
+mod credentials;
 
 use std::time::{Duration, SystemTime};
 
 use ::http::header::{CONTENT_TYPE, HOST};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use async_trait::async_trait;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::{Envelope, Sink, Undelivered};
 use batch::{Entry, MOST, batches};
+use credentials::Kept;
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const PUT_EVENTS: HeaderValue = HeaderValue::from_static("AWSEvents.PutEvents");
@@ -48,7 +50,7 @@ pub struct EventBridgeOptions {
 pub struct EventBridge {
     options: EventBridgeOptions,
     sender: Sender,
-    credentials: SharedCredentialsProvider,
+    credentials: Kept,
 }
 
 /// A URL that is none of an EventBridge.
@@ -88,14 +90,14 @@ impl EventBridge {
         Ok(Self {
             options,
             sender,
-            credentials,
+            credentials: Kept::new(credentials),
         })
     }
 
     async fn put(&self, entries: &[Entry]) -> Result<(), Undelivered> {
         let body = serde_json::to_vec(&batch::Call { entries });
         let body = Bytes::from(body.map_err(|error| Undelivered::Request(error.into()))?);
-        let credentials = self.credentials.provide_credentials().await;
+        let credentials = self.credentials.get(SystemTime::now()).await;
         let credentials = credentials.map_err(|error| Undelivered::Request(error.into()))?;
         let headers = self.signed(&body, credentials);
         let headers = headers.map_err(|error| Undelivered::Request(error.into()))?;

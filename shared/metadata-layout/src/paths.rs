@@ -15,6 +15,7 @@
 //!     _roadstead/referrers/indexed                         ours: all older manifests were looked at
 //! ```
 //!
+//! Where the driver keeps notes with an upload, `startedat` and `hashstates` are notes on `data`.
 //! A link holds the canonical digest as text, without a newline; a link under another algorithm
 //! is an alias and holds the canonical digest too. Everything but `_roadstead` is CNCF
 //! Distribution's; it passes over names that begin with `_` and that it does not know.

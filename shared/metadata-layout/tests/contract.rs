@@ -19,11 +19,14 @@ struct Memory {
 
 impl Memory {
     fn new(cached_manifests: usize) -> Self {
+        Self::over(MemoryDriver::new(), cached_manifests)
+    }
+
+    fn over(driver: MemoryDriver, cached_manifests: usize) -> Self {
         let options = Options {
             cached_manifests,
             ..Options::default()
         };
-        let driver = MemoryDriver::new();
         Self { driver, options }
     }
 }
@@ -74,4 +77,9 @@ mod with_a_cache {
 mod without_a_cache {
     use super::*;
     testkit::suite!(Some(Memory::new(0)));
+}
+
+mod where_uploads_carry_notes {
+    use super::*;
+    testkit::suite!(Some(Memory::over(MemoryDriver::with_notes(), 100)));
 }

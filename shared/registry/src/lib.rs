@@ -27,6 +27,7 @@ pub use ingest::TransportError;
 pub use manifests::{Manifests, NewManifest, Pushed};
 pub use policy::{PlatformPolicy, Policy, UrlPolicy};
 pub use purge::Purged;
+pub use recent::Memory;
 pub use referrers::Referrers;
 pub use registry::{Registry, Repository};
 pub use tags::Tags;

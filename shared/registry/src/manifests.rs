@@ -36,6 +36,15 @@ pub struct NewManifest {
     pub bytes: Bytes,
 }
 
+/// How closely references are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Whether they are linked, and what is linked is there and whole.
+    AtContent,
+    /// Whether they are still linked: garbage collection removes links first.
+    AtLinks,
+}
+
 /// What a push has brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
@@ -89,7 +98,7 @@ impl Manifests<'_> {
             tags: &tags,
         };
         let permits = self.0.permit(&change).await?;
-        self.check_references(&manifest).await?;
+        self.check_references(&manifest, Look::AtContent).await?;
         let record = ManifestRecord {
             digest: canonical.clone(),
             media_type: manifest.media_type.clone(),
@@ -122,7 +131,7 @@ impl Manifests<'_> {
     /// manifests once more before it deletes bytes, so what is linked now stays; what is not is
     /// on its way out, and so is this manifest then.
     async fn check_again(self, manifest: &Manifest, digest: &Digest) -> Result<(), Error> {
-        let checked = self.check_references(manifest).await;
+        let checked = self.check_references(manifest, Look::AtLinks).await;
         if let Err(Error::ReferencesUnknown(_)) = checked {
             let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
             let metadata = &self.0.parts().metadata;
@@ -161,14 +170,14 @@ impl Manifests<'_> {
     }
 
     /// Every blob and manifest that the manifest is made of must be in the repository.
-    async fn check_references(self, manifest: &Manifest) -> Result<(), Error> {
+    async fn check_references(self, manifest: &Manifest, look: Look) -> Result<(), Error> {
         /// How many are looked up at once.
         const AT_ONCE: usize = 16;
         let required = required(manifest, &self.0.parts().policy)?;
         let missing = stream::iter(required).map(|(digest, (role, size))| async move {
             let is_there = match role {
-                Role::Config | Role::Layer => self.has_blob(&digest, size).await?,
-                Role::Child => self.has_child(&digest, size).await?,
+                Role::Config | Role::Layer => self.has_blob(&digest, size, look).await?,
+                Role::Child => self.has_child(&digest, size, look).await?,
             };
             Ok::<_, Error>((!is_there).then_some(digest))
         });
@@ -183,7 +192,7 @@ impl Manifests<'_> {
     }
 
     /// An index may list blobs as well: build caches do.
-    async fn has_child(self, digest: &Digest, size: u64) -> Result<bool, Error> {
+    async fn has_child(self, digest: &Digest, size: u64, look: Look) -> Result<bool, Error> {
         let parts = self.0.parts();
         if parts.recent.has_manifest(self.0.name, digest) {
             return Ok(true);
@@ -192,10 +201,10 @@ impl Manifests<'_> {
             return Ok(true);
         }
         let revision = parts.metadata.revision(self.0.name, digest).await?;
-        Ok(revision.is_some() || self.has_blob(digest, size).await?)
+        Ok(revision.is_some() || self.has_blob(digest, size, look).await?)
     }
 
-    async fn has_blob(self, digest: &Digest, size: u64) -> Result<bool, Error> {
+    async fn has_blob(self, digest: &Digest, size: u64, look: Look) -> Result<bool, Error> {
         let parts = self.0.parts();
         let recent = parts.recent.blob(self.0.name, digest);
         if recent.is_some_and(|stored| stored == size || size == 0) {
@@ -204,6 +213,9 @@ impl Manifests<'_> {
         let Some(canonical) = parts.metadata.linked(self.0.name, digest).await? else {
             return Ok(false);
         };
+        if look == Look::AtLinks {
+            return Ok(true);
+        }
         match stored_size(parts, &canonical).await? {
             None => Ok(false),
             Some(stored) if stored == size || size == 0 => Ok(true),

@@ -13,8 +13,9 @@
 //! half of it. What a client of another process deletes by name meanwhile is not seen: as if the
 //! deletion had come after the manifest.
 //!
-//! **Where a blob was found** answers pulls of it for [`PULLS`]. A blob that another process takes
-//! out of its repository may be pulled for that long.
+//! **Where a blob was found** answers requests for it for [`PULLS`], where that is wanted. A blob
+//! that another process takes out of its repository, be it a collection, is told to be there for
+//! that long: a client may then keep from pushing it, and has its manifest refused.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -34,6 +35,17 @@ const PULLS: Duration = Duration::from_secs(60);
 
 type Name = (RepositoryName, Digest);
 
+/// What a registry may remember.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// At most so many blobs and as many manifests; none with 0.
+    pub entries: usize,
+    /// The grace age of every garbage collection of the store.
+    pub grace: Duration,
+    /// Whether also requests for blobs are answered from memory.
+    pub of_pulls: bool,
+}
+
 /// Knowledge of a bounded number of blobs and manifests; or none.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(Option<Known>);
@@ -45,6 +57,8 @@ struct Known {
     found: Cache<Name, (Found, Moment)>,
     /// For how long a reference is known.
     references: Duration,
+    /// For how long it is known where a blob lies.
+    pulls: Duration,
     /// How often something was forgotten.
     forgotten: AtomicU64,
 }
@@ -84,13 +98,17 @@ impl Moment {
 }
 
 impl Recent {
-    /// Of at most `entries` blobs and as many manifests; of none with 0.
-    pub(crate) fn new(entries: usize, grace: Duration) -> Self {
+    pub(crate) fn new(memory: Memory) -> Self {
+        let Memory { entries, grace, .. } = memory;
         let known = || Known {
             blobs: Cache::new(entries),
             manifests: Cache::new(entries),
             found: Cache::new(entries),
             references: REFERENCES.min(grace / 2),
+            pulls: match memory.of_pulls {
+                true => PULLS.min(grace / 2),
+                false => Duration::ZERO,
+            },
             forgotten: AtomicU64::new(0),
         };
         Self((entries > 0).then(known))
@@ -171,12 +189,9 @@ impl Recent {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Option<(Found, Moment)> {
-        let found = self
-            .0
-            .as_ref()?
-            .found
-            .get(&(repository.clone(), digest.clone()));
-        found.filter(|(_, since)| since.is_within(PULLS))
+        let known = self.0.as_ref()?;
+        let found = known.found.get(&(repository.clone(), digest.clone()));
+        found.filter(|(_, since)| since.is_within(known.pulls))
     }
 
     /// Something was taken out of the repository.

@@ -1,7 +1,6 @@
 //! The registry and its repositories: where every operation begins.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use roadstead_metadata::{Metadata, Page};
 use roadstead_oci::RepositoryName;
@@ -10,7 +9,7 @@ use roadstead_storage::{Driver, UrlSigner};
 use crate::blobs::Blobs;
 use crate::manifests::Manifests;
 use crate::middleware::Middleware;
-use crate::recent::Recent;
+use crate::recent::{Memory, Recent};
 use crate::referrers::Referrers;
 use crate::tags::Tags;
 use crate::uploads::Uploads;
@@ -57,15 +56,15 @@ impl Registry {
         self.with(|parts| parts.signer = Some(signer))
     }
 
-    /// The same registry, which remembers of at most `entries` blobs and manifests for a while that
-    /// they are there, and asks less of a store where each question is a request. `grace` is the
-    /// grace age of every garbage collection of the store.
+    /// The same registry, which remembers for a while of blobs and manifests that they are there,
+    /// and asks less of a store where each question is a request.
     ///
     /// A manifest is taken without a look at what this process has linked in the last ten
-    /// minutes, or in half of `grace` if that is less; a blob that was found is pulled for a minute
-    /// without another look. What another process deletes shows only after that.
-    pub fn with_memory(self, entries: usize, grace: Duration) -> Self {
-        self.with(|parts| parts.recent = Arc::new(Recent::new(entries, grace)))
+    /// minutes, or in half of the grace age if that is less. Blobs are answered for without
+    /// another look for a minute, if that is wanted. What another process deletes shows only
+    /// after that.
+    pub fn with_memory(self, memory: Memory) -> Self {
+        self.with(|parts| parts.recent = Arc::new(Recent::new(memory)))
     }
 
     /// The same registry with `middleware` in front of it.

@@ -88,7 +88,14 @@ impl<'a> Uploads<'a> {
     /// Opens an upload whose bytes bring along what is known of it, or one of which a registry
     /// has kept a record that notes nothing.
     async fn open_noted(self, id: &str, key: &Key) -> Result<OpenUpload<'a>, Error> {
-        let upload = self.hold(key).await?;
+        let upload = match self.hold(key).await {
+            // Whoever has it may only be waiting for a store that does not answer.
+            Err(Error::UploadBusy) => {
+                self.session(id).await?;
+                return Err(Error::UploadBusy);
+            }
+            upload => upload?,
+        };
         let session = upload.notes();
         let session =
             session.and_then(|notes| UploadSession::noted(self.0.name, id, &notes.upload));

@@ -6,9 +6,9 @@
 //! the next one sees; that is S3's own promise, and the driver is not for stores without it.
 //!
 //! All state lies in the bucket. At the key of an upload lies an object with those of its bytes
-//! that are in no part yet, the whole content as long as it is small, whose metadata names the
-//! multipart upload and its parts: two requests and a third for the parts take up an upload in
-//! any process. Conditional writes keep two processes from mixing theirs; a store that does not
+//! that are in no part yet, the whole content as long as it is small, and a list of the parts;
+//! its metadata names the multipart upload, and what its user notes. One request takes up an upload
+//! in any process. Conditional writes keep two processes from mixing theirs; a store that does not
 //! honour them is found out before the first one, and only loses that.
 //!
 //! Every request is tried again after an outage, a time-out or a lost answer, where the driver

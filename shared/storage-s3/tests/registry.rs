@@ -15,7 +15,7 @@ use futures_util::stream;
 use roadstead_metadata::Page;
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digest, Digester, Reference, RepositoryName};
-use roadstead_registry::{NewManifest, Policy, Pull, Purged, Registry};
+use roadstead_registry::{Memory, NewManifest, Policy, Pull, Purged, Registry};
 use roadstead_storage::{ByteRange, Driver, Key, Write, WriteMode};
 use roadstead_storage_s3::{Config, S3Driver};
 use support::proxy::Proxy;
@@ -45,7 +45,11 @@ impl Counted {
             delete: true,
             ..Policy::default()
         };
-        Registry::new(Arc::new(layout), driver, policy).with_memory(1000, DAY)
+        Registry::new(Arc::new(layout), driver, policy).with_memory(Memory {
+            entries: 1000,
+            grace: DAY,
+            of_pulls: true,
+        })
     }
 
     /// The objects of uploads under way.
@@ -161,8 +165,16 @@ async fn requests_of_a_registry() {
         content_type: None,
         bytes: manifest.into(),
     };
-    repository.manifests().push(manifest).await.unwrap();
+    repository.manifests().push(manifest.clone()).await.unwrap();
     report("manifest PUT", s3.requests(), 4);
+    let elsewhere = s3.registry().await;
+    let elsewhere = elsewhere.repository(&name).manifests();
+    elsewhere.push(manifest).await.unwrap();
+    report(
+        "manifest PUT of what others have linked",
+        s3.requests(),
+        4 + 2 * 3,
+    );
     let latest: Reference = "latest".parse().unwrap();
     repository.manifests().pull(&latest).await.unwrap();
     report("manifest GET", s3.requests(), 1);

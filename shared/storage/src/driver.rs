@@ -257,7 +257,8 @@ pub enum EntryKind {
     Prefix,
 }
 
-/// Content that grows until it is committed. Dropping it keeps what was appended.
+/// Content that grows until it is committed. Dropping it keeps what was synced, and what was
+/// appended after that as far as the driver has it.
 #[async_trait]
 pub trait Upload: fmt::Debug + Send + Sync {
     /// How many bytes the upload has, in bytes.

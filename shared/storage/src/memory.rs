@@ -1,5 +1,7 @@
 //! The `inmemory` driver: everything in one map, gone with the process.
 
+mod noted;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::Bound;
@@ -11,16 +13,19 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     Apart, ByteRange, Content, ContentStat, Driver, Entry, EntryKind, Error, Key, ListOptions,
-    Object, Stat, Upload, Write, WriteMode,
+    NotedUploads, Object, Stat, Upload, UploadNotes, Write, WriteMode,
 };
+use noted::NotedUpload;
 
 /// Keeps content in memory. A clone is another driver on the same store.
 ///
 /// Nothing survives the process, so "durable" means no more here than "done". An upload is
-/// invisible at its key until it is committed. Content may lie at a key that is also a prefix.
+/// invisible at its key until it is committed, or carries notes and is there from its beginning
+/// on ([`MemoryDriver::with_notes`]). Content may lie at a key that is also a prefix.
 #[derive(Clone, Default)]
 pub struct MemoryDriver {
     store: Arc<Mutex<Store>>,
+    keeps_notes: bool,
 }
 
 #[derive(Default)]
@@ -35,12 +40,22 @@ struct Store {
 struct Stored {
     bytes: Bytes,
     modified: SystemTime,
+    /// Of content that is an upload under way.
+    notes: Option<UploadNotes>,
 }
 
 impl MemoryDriver {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store whose uploads carry notes, as in an object store.
+    pub fn with_notes() -> Self {
+        Self {
+            keeps_notes: true,
+            ..Self::default()
+        }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -90,6 +105,9 @@ impl Driver for MemoryDriver {
         if !store.busy.insert(key.clone()) {
             return Err(Error::Busy(key.to_string()));
         }
+        if self.keeps_notes {
+            return Ok(Box::new(NotedUpload::new(self, &store, key)));
+        }
         let bytes = store.uploads.entry(key.to_string()).or_default();
         Ok(Box::new(MemoryUpload {
             store: Arc::clone(&self.store),
@@ -104,7 +122,7 @@ impl Driver for MemoryDriver {
             .contents
             .remove(from.as_str())
             .ok_or_else(|| not_found(from))?;
-        store.contents.insert(to.to_string(), stored);
+        store.put(to, stored.bytes);
         Ok(())
     }
 
@@ -140,6 +158,10 @@ impl Driver for MemoryDriver {
         }
         Ok(found)
     }
+
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        self.keeps_notes.then_some(self)
+    }
 }
 
 impl fmt::Debug for MemoryDriver {
@@ -168,13 +190,20 @@ impl Store {
     }
 
     fn put(&mut self, key: &Key, bytes: Bytes) {
-        let modified = SystemTime::now();
-        let stored = Stored { bytes, modified };
+        let stored = Stored::new(bytes, None);
         self.contents.insert(key.to_string(), stored);
     }
 }
 
 impl Stored {
+    fn new(bytes: Bytes, notes: Option<UploadNotes>) -> Self {
+        Self {
+            bytes,
+            modified: SystemTime::now(),
+            notes,
+        }
+    }
+
     fn stat(&self) -> ContentStat {
         ContentStat {
             size: self.bytes.len() as u64,

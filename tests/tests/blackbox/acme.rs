@@ -189,6 +189,7 @@ impl Autocert {
 
 #[test]
 fn a_folder_that_autocert_has_filled_goes_on_to_serve() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let (programs, openssl) = (programs!(), require!("openssl"));
     let (store, authority) = (Store::new(), Authority::new("an authority"));
     let folder = Autocert::new(openssl, &store);
@@ -211,6 +212,7 @@ fn a_folder_that_autocert_has_filled_goes_on_to_serve() {
 
 #[test]
 fn what_is_of_another_host_is_got_anew_with_the_account_that_is_there() {
+    roadstead_tests::only_by_socket!("a gateway speaks TLS for functions");
     let (programs, openssl) = (programs!(), require!("openssl"));
     for name in ["acme_account+key", "acme_account.key"] {
         let store = Store::new();

@@ -11,13 +11,17 @@ use crate::clients::{Containerd, containers, require_root};
 
 /// A registry with `public/app:v1`, which everybody may pull, and `team/...`, which is ann's; bob
 /// may read nothing but what everybody may.
-fn registry(tokenserver: Value) -> (Registry, Image) {
+fn registry(has_tokens: bool) -> (Registry, Image) {
     let store = Store::new();
     let image = Image::seeded(710);
     let open = Registry::over(Implementation::Roadstead, &store);
     open.push_image("public/app", "v1", &image);
     open.push_image("team/secret", "v1", &Image::seeded(711));
     drop(open);
+    let tokenserver = match has_tokens {
+        true => users::token_server(&store),
+        false => json!({}),
+    };
     let config = json!({
         "auth": users::htpasswd(&store),
         "tokenserver": tokenserver,
@@ -31,7 +35,7 @@ fn registry(tokenserver: Value) -> (Registry, Image) {
 }
 
 pub(crate) fn doors() -> [(Registry, Image); 2] {
-    [json!({}), json!({ "enabled": true })].map(registry)
+    [false, true].map(registry)
 }
 
 struct Skopeo<'a> {
@@ -199,7 +203,7 @@ fn containerd_pulls_and_pushes_as_a_user() {
 #[test]
 fn curl_logs_in_both_ways() {
     let program = require!("curl");
-    let (registry, _) = registry(json!({ "enabled": true }));
+    let (registry, _) = registry(true);
     let url = |path: &str| format!("http://{}{path}", registry.host());
     let curl = |arguments: &[&str]| tool::run(&program, [&["-fsS"], arguments].concat());
     let pair = format!("{}:{}", ANN.name, ANN.password);

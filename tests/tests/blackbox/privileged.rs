@@ -190,7 +190,9 @@ fn the_documented_script_does_everything() {
         assert_eq!(listed.trim(), r#"{"repositories":["app"]}"#);
         let _ = run(&["DELETE", "/v2/app/manifests/v1"]).success();
         let _ = run(&["GET", "/v2/app/manifests/v1"]).failure();
-        assert!(registry.log().contains("auth.user.name=privileged_key"));
+        if !roadstead_tests::lambda::is_front() {
+            assert!(registry.log().contains("auth.user.name=privileged_key"));
+        }
     }
 }
 
@@ -342,6 +344,7 @@ fn without_the_key_in_the_configuration_a_signature_says_nothing() {
 
 #[test]
 fn a_key_that_changes_counts_at_once() {
+    roadstead_tests::only_by_socket!("each function looks at its files in its own time");
     let openssl = require!("openssl");
     let store = store_with_image(&Image::seeded(723));
     let [old, new] = ["old", "new"].map(|name| Key::rsa(&openssl, store.scratch(), name));

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Share, Stat,
-    Turn, Upload, Write,
+    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads, Object,
+    Share, Stat, Turn, Upload, UploadNotes, Write,
 };
 
 /// What happens around an operation of the store.
@@ -176,6 +176,22 @@ impl Driver for Troubled {
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
         troubled(&*self.trouble, self.store.list(prefix, options)).await
     }
+
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        let keeps_notes = self.store.noted_uploads().is_some();
+        keeps_notes.then_some(self)
+    }
+}
+
+#[async_trait]
+impl NotedUploads for Troubled {
+    async fn begin(&self, key: &Key, note: &str) -> Result<(), Error> {
+        troubled(&*self.trouble, self.store.begin(key, note)).await
+    }
+
+    async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error> {
+        troubled(&*self.trouble, self.store.notes(key)).await
+    }
 }
 
 #[derive(Debug)]
@@ -216,5 +232,13 @@ impl Upload for TroubledUpload {
 
     async fn cancel(&mut self) -> Result<(), Error> {
         troubled(&*self.trouble, self.upload.cancel()).await
+    }
+
+    fn notes(&self) -> Option<&UploadNotes> {
+        self.upload.notes()
+    }
+
+    fn note_bytes(&mut self, note: String) {
+        self.upload.note_bytes(note);
     }
 }

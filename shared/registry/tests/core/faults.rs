@@ -3,7 +3,7 @@
 use roadstead_metadata::{Page, ReferrerQuery};
 use roadstead_oci::ErrorCode;
 use roadstead_registry::{Error, Registry};
-use roadstead_storage::{ByteRange, MemoryDriver};
+use roadstead_storage::ByteRange;
 
 use crate::drivers::{Troubled, When};
 use crate::kit::{
@@ -50,7 +50,7 @@ async fn a_push_that_fails_anywhere_leaves_nothing_unsound_and_can_be_repeated()
     for when in POINTS {
         let mut failures = 0;
         for at in 1..MANY {
-            let store = MemoryDriver::new();
+            let store = super::store();
             let pushed = push(&registry(&Troubled::failing(&store, at, when))).await;
             failures += usize::from(pushed.is_err());
             assert_outage(pushed);
@@ -68,7 +68,7 @@ async fn a_push_that_fails_anywhere_leaves_nothing_unsound_and_can_be_repeated()
 async fn a_push_that_fails_spoils_nothing_that_was_there() {
     for when in POINTS {
         for at in 1..MANY {
-            let store = MemoryDriver::new();
+            let store = super::store();
             push(&registry(&store)).await.unwrap();
             assert_outage(push(&registry(&Troubled::failing(&store, at, when))).await);
             pull_whole(&registry(&store), &name("a"), tag("t")).await;
@@ -81,7 +81,7 @@ async fn a_push_that_fails_spoils_nothing_that_was_there() {
 async fn an_upload_goes_on_after_a_failure_or_is_known_to_be_gone() {
     for when in POINTS {
         for at in 1..MANY {
-            let store = MemoryDriver::new();
+            let store = super::store();
             let a = name("a");
             let whole = registry(&store);
             let uploads = whole.repository(&a).uploads();
@@ -121,7 +121,7 @@ async fn a_digest_of_bytes_that_were_lost_is_never_taken_for_that_of_others() {
         .flat_map(|when| [8, 16, 22].map(|lost| (*when, lost)))
     {
         for at in 1..40 {
-            let store = MemoryDriver::new();
+            let store = super::store();
             let a = name("a");
             let whole = registry(&store);
             let uploads = whole.repository(&a).uploads();
@@ -160,7 +160,7 @@ async fn send_and_cancel(registry: &Registry, id: &str) -> Result<(), Error> {
 
 #[tokio::test]
 async fn an_outage_is_never_taken_for_something_that_is_not_there() {
-    let store = MemoryDriver::new();
+    let store = super::store();
     push(&registry(&store)).await.unwrap();
     let (a, b) = (name("a"), name("b"));
     let config = sha512(b"config");
@@ -212,7 +212,7 @@ async fn an_outage_is_never_taken_for_something_that_is_not_there() {
 async fn a_deletion_that_fails_anywhere_leaves_nothing_unsound_and_can_be_repeated() {
     for when in POINTS {
         for at in 1..40 {
-            let store = MemoryDriver::new();
+            let store = super::store();
             push(&registry(&store)).await.unwrap();
             let a = name("a");
             let digest = {
@@ -252,7 +252,7 @@ async fn a_collection_that_fails_anywhere_loses_nothing_and_the_next_one_complet
     for when in POINTS {
         let mut failures = 0;
         for at in 1..MANY {
-            let store = MemoryDriver::new();
+            let store = super::store();
             let whole = registry(&store);
             push(&whole).await.unwrap();
             let a = name("a");

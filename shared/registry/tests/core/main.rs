@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod drivers;
-mod faults;
 mod garbage;
 mod kit;
 mod middleware;
 mod model;
+mod noted;
 mod purge;
-mod races;
+mod recent;
+mod recorded;
 mod resume;
-mod uploads;

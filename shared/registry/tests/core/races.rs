@@ -4,7 +4,6 @@ use bytes::Bytes;
 use futures_util::future::{join, join_all};
 use roadstead_oci::{Digest, Reference, RepositoryName};
 use roadstead_registry::{Error, Registry};
-use roadstead_storage::MemoryDriver;
 
 use crate::drivers::Troubled;
 use crate::kit::{
@@ -92,7 +91,7 @@ async fn is_taken(
 #[tokio::test(start_paused = true)]
 async fn a_push_beside_collections_is_whole_when_it_succeeds() {
     for seed in 0..400 {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let (a, b) = (name("a"), name("b"));
         let untagged = prepare(&registry(&store), &a).await;
         let busy = registry(&Troubled::dawdling(&store, seed));
@@ -138,7 +137,7 @@ async fn a_push_beside_collections_is_whole_when_it_succeeds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_pushes_on_many_threads_are_whole_whatever_is_collected_meanwhile() {
     for _ in 0..30 {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let registry = registry(&store);
         let a = name("a");
         prepare(&registry, &a).await;
@@ -179,7 +178,7 @@ async fn many_pushes_on_many_threads_are_whole_whatever_is_collected_meanwhile()
 #[tokio::test(start_paused = true)]
 async fn two_collections_at_once_keep_what_one_keeps() {
     for seed in 0..50 {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let a = name("a");
         let untagged = prepare(&registry(&store), &a).await;
         push_manifest(

@@ -1,9 +1,10 @@
 //! Uploads: many hands, one content.
 
+use std::time::Duration;
+
 use futures_util::future::{join, join_all};
 use roadstead_oci::{Digest, Reference};
 use roadstead_registry::{Error, Registry};
-use roadstead_storage::MemoryDriver;
 
 use crate::drivers::Troubled;
 use crate::kit::{
@@ -43,7 +44,7 @@ async fn begin(registry: &Registry) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn one_who_comes_while_another_sends_is_told_so_after_a_while() {
-    let registry = registry(&MemoryDriver::new());
+    let registry = registry(&super::store());
     let id = begin(&registry).await;
     let name = name("a");
     let first = registry
@@ -77,7 +78,7 @@ fn orders(chunks: &[Vec<u8>]) -> Vec<Vec<u8>> {
 #[tokio::test(start_paused = true)]
 async fn chunks_that_are_sent_at_once_never_mix() {
     for seed in 0..50 {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let registry = registry(&Troubled::dawdling(&store, seed));
         let id = begin(&registry).await;
         let chunks: Vec<Vec<u8>> = (0..4).map(|byte| vec![b'0' + byte; 700]).collect();
@@ -97,7 +98,7 @@ async fn chunks_that_are_sent_at_once_never_mix() {
 #[tokio::test(start_paused = true)]
 async fn of_finishing_and_cancelling_at_once_one_wins_and_nothing_remains() {
     for seed in 0..100 {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let registry = registry(&Troubled::dawdling(&store, seed));
         let id = begin(&registry).await;
         append(&registry, &id, b"content").await.unwrap();
@@ -123,7 +124,7 @@ async fn of_finishing_and_cancelling_at_once_one_wins_and_nothing_remains() {
 #[tokio::test(start_paused = true)]
 async fn nobody_appends_to_what_is_being_finished() {
     for seed in 0..100 {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let registry = registry(&Troubled::dawdling(&store, seed));
         let id = begin(&registry).await;
         append(&registry, &id, b"content").await.unwrap();
@@ -148,7 +149,7 @@ async fn nobody_appends_to_what_is_being_finished() {
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_is_finished_twice_at_once_is_one_blob() {
     for seed in 0..100 {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let registry = registry(&Troubled::dawdling(&store, seed));
         let id = begin(&registry).await;
         append(&registry, &id, b"content").await.unwrap();
@@ -169,7 +170,7 @@ async fn an_upload_that_is_finished_twice_at_once_is_one_blob() {
 
 #[tokio::test]
 async fn any_registry_goes_on_where_another_stopped() {
-    let store = MemoryDriver::new();
+    let store = super::store();
     let id = begin(&registry(&store)).await;
     let chunks = [&b"one "[..], b"", b"two ", &[b'x'; 1000], b"three"];
     let mut size = 0;
@@ -184,8 +185,26 @@ async fn any_registry_goes_on_where_another_stopped() {
 }
 
 #[tokio::test]
+async fn purging_takes_away_what_is_old_enough() {
+    let store = super::store();
+    let registry = registry(&store);
+    for chunk in [&b""[..], b"content"] {
+        let id = begin(&registry).await;
+        append(&registry, &id, chunk).await.unwrap();
+    }
+    begin(&registry).await;
+    for (age, expected) in [(3600, 0), (0, 3), (0, 0)] {
+        let age = Duration::from_secs(age);
+        let purged = registry.purge_uploads(age, false).await.unwrap();
+        assert_eq!((purged.deleted, purged.errors), (expected, 0));
+    }
+    let left: Vec<String> = tree(&store).await.into_keys().collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_keeps_what_came() {
-    let registry = registry(&MemoryDriver::new());
+    let registry = registry(&super::store());
     let id = begin(&registry).await;
     let name = name("a");
     let mut upload = registry
@@ -206,8 +225,8 @@ async fn a_body_that_breaks_off_keeps_what_came() {
 
 #[tokio::test]
 async fn bytes_that_no_state_was_kept_of_count_all_the_same() {
-    for digest in [sha256(b"onetwothree"), sha512(b"onetwothree")] {
-        let registry = registry(&MemoryDriver::new());
+    for digest_of in [sha256, sha512] {
+        let registry = registry(&super::store());
         let id = begin(&registry).await;
         append(&registry, &id, b"one").await.unwrap();
         let name = name("a");
@@ -219,18 +238,21 @@ async fn bytes_that_no_state_was_kept_of_count_all_the_same() {
             .unwrap();
         upload.append(body(b"two"), None).await.unwrap();
         drop(upload);
-        assert_eq!(append(&registry, &id, b"three").await.unwrap(), 11);
+        // What was appended and not synced is kept or lost, as the driver likes.
+        let content: &[u8] = match append(&registry, &id, b"three").await.unwrap() {
+            11 => b"onetwothree",
+            _ => b"onethree",
+        };
+        let digest = digest_of(content);
         finish(&registry, &id, &digest).await.unwrap();
-        assert_eq!(
-            pull_blob(&registry, &name, &digest).await.unwrap(),
-            "onetwothree"
-        );
+        let pulled = pull_blob(&registry, &name, &digest).await;
+        assert_eq!(pulled.unwrap(), content);
     }
 }
 
 #[tokio::test]
 async fn bytes_with_another_digest_are_not_stored() {
-    let store = MemoryDriver::new();
+    let store = super::store();
     let registry = registry(&store);
     for digest in [sha256(b"right"), sha512(b"right")] {
         for kept in [false, true] {
@@ -271,7 +293,7 @@ async fn a_blob_can_be_pushed_by_its_sha512_in_chunks_and_at_once() {
     let content = vec![7; 100_000];
     let digest = sha512(&content);
     for pieces in [vec![&content[..]], content.chunks(30_000).collect()] {
-        let store = MemoryDriver::new();
+        let store = super::store();
         let id = begin(&registry(&store)).await;
         for piece in pieces {
             append(&registry(&store), &id, piece).await.unwrap();
@@ -291,7 +313,7 @@ async fn a_blob_can_be_pushed_by_its_sha512_in_chunks_and_at_once() {
 
 #[tokio::test]
 async fn a_blob_can_be_mounted_and_deleted_by_its_sha512() {
-    let registry = registry(&MemoryDriver::new());
+    let registry = registry(&super::store());
     let (a, digest) = (name("a"), sha512(b"content"));
     push_blob(&registry, &a, b"content", &digest).await.unwrap();
     for (to, from) in [("b", Some(&a)), ("c", None)] {
@@ -322,7 +344,7 @@ async fn a_blob_can_be_mounted_and_deleted_by_its_sha512() {
 
 #[tokio::test]
 async fn a_manifest_can_name_all_by_sha512_and_be_named_by_it() {
-    let registry = registry(&MemoryDriver::new());
+    let registry = registry(&super::store());
     let a = name("a");
     let (config, layer) = (sha512(b"config"), sha512(b"layer"));
     push_blob(&registry, &a, b"config", &config).await.unwrap();
@@ -347,7 +369,7 @@ async fn a_manifest_can_name_all_by_sha512_and_be_named_by_it() {
 async fn a_blob_may_be_empty() {
     for digest in [sha256(b""), sha512(b"")] {
         for chunks in 0..3 {
-            let registry = registry(&MemoryDriver::new());
+            let registry = registry(&super::store());
             let id = begin(&registry).await;
             for _ in 0..chunks {
                 assert_eq!(append(&registry, &id, b"").await.unwrap(), 0);
@@ -361,7 +383,7 @@ async fn a_blob_may_be_empty() {
 #[tokio::test(start_paused = true)]
 async fn the_same_blob_pushed_by_many_at_once_is_there_for_all() {
     for seed in 0..20 {
-        let registry = registry(&Troubled::dawdling(&MemoryDriver::new(), seed));
+        let registry = registry(&Troubled::dawdling(&super::store(), seed));
         let names: Vec<_> = (0..6).map(|at| name(&format!("r{}", at % 3))).collect();
         for content in [&b"content"[..], b"", b"{}"] {
             let digest = sha256(content);
