@@ -77,7 +77,7 @@ async fn what_is_deleted_here_is_gone_here_at_once() {
     push(&registry, b"content").await;
     let child = push_untagged(&registry, &a, &image(&blob, &[], None)).await;
     let child = child.unwrap();
-    let list = index(&[child.clone()]);
+    let list = index(std::slice::from_ref(&child));
     push_manifest(&registry, &a, tag("list"), &list)
         .await
         .unwrap();
