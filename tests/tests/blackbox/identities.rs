@@ -100,7 +100,11 @@ fn oidc(issuer: &str) -> Value {
     }] })
 }
 
-fn config(store: &Store, issuer: &str, tokenserver: &Value) -> Value {
+fn config(store: &Store, issuer: &str, has_tokens: bool) -> Value {
+    let tokenserver = match has_tokens {
+        true => users::token_server(store),
+        false => json!({}),
+    };
     json!({
         "auth": users::htpasswd(store),
         "oidc": oidc(issuer),
@@ -115,14 +119,14 @@ fn config(store: &Store, issuer: &str, tokenserver: &Value) -> Value {
     })
 }
 
-fn registry(issuer: &str, tokenserver: &Value) -> Registry {
+fn registry(issuer: &str, has_tokens: bool) -> Registry {
     let store = Store::new();
     let open = Registry::over(Implementation::Roadstead, &store);
     for repository in ["app", "other"] {
         open.push_image(repository, "v1", &Image::seeded(730));
     }
     drop(open);
-    let config = config(&store, issuer, tokenserver);
+    let config = config(&store, issuer, has_tokens);
     let setup = Setup::new(Implementation::Roadstead).store(&store);
     setup.config(config).start()
 }
@@ -136,7 +140,7 @@ fn status(registry: &Registry, method: &str, target: &str, user: &str, token: &s
 #[test]
 fn a_token_opens_what_its_claims_are_for() {
     let issuer = Issuer::start();
-    let registry = registry(&issuer.url, &json!({}));
+    let registry = registry(&issuer.url, false);
     let github = json!({ "repository": "acme/app", "ref": "refs/heads/main", "sub": "repo:acme/app:ref:refs/heads/main" });
     let fork = json!({ "repository": "evil/app", "ref": "refs/heads/main" });
     let gitlab =
@@ -184,7 +188,7 @@ fn a_token_opens_what_its_claims_are_for() {
 #[test]
 fn the_token_server_takes_a_token_with_its_groups() {
     let issuer = Issuer::start();
-    let registry = registry(&issuer.url, &json!({ "enabled": true }));
+    let registry = registry(&issuer.url, true);
     let claims = json!({ "repository": "acme/app", "ref": "refs/heads/main" });
     let scopes = "scope=repository:app:pull,push&scope=repository:other:pull&offline_token=true";
     let target = format!("/auth/token?service=roadstead&{scopes}");
@@ -206,7 +210,7 @@ fn an_issuer_that_is_down_is_no_wrong_password() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", gone.local_addr().unwrap());
     drop(gone);
-    let registry = registry(&url, &json!({}));
+    let registry = registry(&url, false);
     let claims = json!({ "iss": url, "repository": "acme/app", "ref": "refs/heads/main" });
     let token = Issuer::start().token(&claims);
     let request = registry.request("GET", "/v2/app/tags/list");
@@ -258,7 +262,7 @@ fn what_would_let_in_too_many_does_not_start() {
         ),
     ] {
         let store = Store::new();
-        let mut config = config(&store, "https://issuer.test", &json!({}));
+        let mut config = config(&store, "https://issuer.test", false);
         config["oidc"] = written(changes.clone());
         let setup = Setup::new(Implementation::Roadstead).store(&store);
         let said = setup.config(config).try_start().err();
@@ -270,9 +274,9 @@ fn what_would_let_in_too_many_does_not_start() {
 #[test]
 fn skopeo_logs_in_with_a_token() {
     let program = require!("skopeo");
-    for tokenserver in [json!({}), json!({ "enabled": true })] {
+    for has_tokens in [false, true] {
         let issuer = Issuer::start();
-        let registry = registry(&issuer.url, &tokenserver);
+        let registry = registry(&issuer.url, has_tokens);
         let token = issuer.token(&json!({ "repository": "acme/app", "ref": "refs/heads/main" }));
         let (host, authfile) = (
             registry.host(),
