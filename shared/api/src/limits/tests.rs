@@ -102,7 +102,10 @@ fn addresses_alone_may_count() {
 
 #[test]
 fn uploads_are_counted_while_they_last() {
-    let limits = limits(false);
+    let limits = Limits::new(LimitOptions {
+        uploads: Some(1),
+        ..LimitOptions::default()
+    });
     let at = get("192.0.2.1");
     let admitted = |user| limits.enter(&at).unwrap().belongs_to(user).unwrap();
     let first = admitted(Some("ann")).upload().unwrap();
