@@ -2,7 +2,9 @@
 
 use roadstead_tests::client::Address;
 use roadstead_tests::registry::Setup;
-use roadstead_tests::{Image, Implementation, Registry, Request, Response, only_over, wait};
+use roadstead_tests::{
+    Image, Implementation, Registry, Request, Response, only_over, sha256, wait,
+};
 use serde_json::{Value, json};
 
 const ELSEWHERE: &str = "functions have no debug server";
@@ -156,8 +158,13 @@ fn a_push_and_a_pull_are_counted_by_distributions_names() {
     wait::until(in_flight, || {
         (debugged.metric(in_flight)? == 0.0).then_some(())
     });
+    let layer = sha256(&image.blobs()[1]);
+    let _ = debugged
+        .registry
+        .get(&format!("/v2/team/app/blobs/{layer}"))
+        .expect(200);
     let text = debugged.get("/metrics").expect(200).text();
-    assert!(text.contains("registry_storage_action_seconds_count{action=\"PutContent\",driver="));
+    assert!(text.contains("registry_storage_action_seconds_count{action=\"GetContent\",driver="));
     assert!(debugged.metric("process_resident_memory_bytes").unwrap() > 1e6);
     assert!(debugged.metric("process_open_fds").unwrap() > 3.0);
     assert!(
