@@ -4,6 +4,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+/// What a connection with TLS begins with: the type of its first record (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
 /// A connection that requests come in by.
 pub(crate) struct Incoming {
     reader: BufReader<TcpStream>,
@@ -47,6 +50,11 @@ impl Incoming {
 
     /// The head of the next request.
     pub(crate) fn head(&mut self) -> io::Result<Option<Request>> {
+        // A client that tries TLS first would wait for an answer.
+        if self.reader.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
+            self.answer(400, &[("content-length", "0")], b"")?;
+            return Ok(None);
+        }
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if self.reader.read_until(b'\n', &mut head)? == 0 {
