@@ -87,12 +87,16 @@ pub fn htpasswd(store: &Store) -> Value {
     json!({ "htpasswd": { "realm": "a realm", "path": password_file(store) } })
 }
 
-/// The configuration of a token server whose key all processes have: functions share nothing else.
+/// The section `tokenserver`, empty unless there is to be one. All processes have its key: functions share
+/// nothing else.
 ///
 /// # Panics
 /// When there is no randomness, or the key cannot be written.
 #[must_use]
-pub fn token_server(store: &Store) -> Value {
+pub fn token_server(store: &Store, is_enabled: bool) -> Value {
+    if !is_enabled {
+        return json!({});
+    }
     let path = store.scratch().join("token-key.pem");
     let key = rcgen::KeyPair::generate().expect("a key");
     std::fs::write(&path, key.serialize_pem()).expect("the key can be written");

@@ -36,28 +36,17 @@ pub(super) fn key(name: &'static str, path: &Path) -> Result<PrivateKeyDer<'stat
     })
 }
 
-/// The certificates of several files.
-pub(super) fn all_certificates(
-    name: &'static str,
-    paths: impl IntoIterator<Item = impl AsRef<Path>>,
-) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let mut all = Vec::new();
-    for path in paths {
-        all.extend(certificates(name, path.as_ref())?);
-    }
-    Ok(all)
-}
-
-/// The authorities of several files.
+/// The authorities of several files, and the certificates that these are.
 pub(super) fn authorities(
     name: &'static str,
     paths: impl IntoIterator<Item = impl AsRef<Path>>,
-) -> Result<RootCertStore, Error> {
+) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
     let mut authorities = RootCertStore::empty();
+    let mut all = Vec::new();
     for path in paths {
         let path = path.as_ref();
         for certificate in certificates(name, path)? {
-            let added = authorities.add(certificate);
+            let added = authorities.add(certificate.clone());
             added.map_err(|error| {
                 problem(
                     name,
@@ -65,9 +54,10 @@ pub(super) fn authorities(
                     format!("has a certificate that is no authority: {error}"),
                 )
             })?;
+            all.push(certificate);
         }
     }
-    Ok(authorities)
+    Ok((authorities, all))
 }
 
 fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, Error> {

@@ -93,8 +93,6 @@ impl Settings {
     /// What the files say now; with ACME, `acme` has the certificates.
     pub(super) fn server_config(&self, acme: Option<&Arc<Acme>>) -> Result<ServerConfig, Error> {
         let authorities = pem::authorities(AUTHORITIES, &self.authorities)?;
-        let certificates = pem::all_certificates(AUTHORITIES, &self.authorities)?;
-        let authorities = (authorities, certificates);
         let clients = client_certificates::verifier(self.client_auth, authorities, &self.provider)?;
         let resolver: Arc<dyn ResolvesServerCert> = match (&self.identity, acme) {
             (Identity::Files { certificate, key }, _) => {

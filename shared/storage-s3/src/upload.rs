@@ -180,6 +180,14 @@ impl S3Upload {
         Ok(())
     }
 
+    /// What is noted on the upload, with this on its bytes; `None` for one without notes.
+    fn notes_with(&self, bytes: Option<String>) -> Option<UploadNotes> {
+        self.notes.as_ref().map(|notes| UploadNotes {
+            upload: notes.upload.clone(),
+            bytes,
+        })
+    }
+
     /// The key beside the upload's with this name.
     fn beside(&self, name: &str) -> Result<Key, Failure> {
         let parent = self.key.parent().unwrap_or_else(Key::root);
@@ -241,10 +249,7 @@ impl S3Upload {
             return;
         }
         tracing::warn!(upload = %self.key, "its multipart upload is gone: it begins anew");
-        let notes = self.notes.as_ref().map(|notes| UploadNotes {
-            upload: notes.upload.clone(),
-            bytes: None,
-        });
+        let notes = self.notes_with(None);
         let metadata = Metadata::default().with_notes(notes.as_ref());
         if let Err(error) = self.put(Bytes::new(), metadata).await {
             tracing::warn!(upload = %self.key, %error, "it cannot begin anew yet");
@@ -334,10 +339,7 @@ impl S3Upload {
         }
         let session = Uuid::new_v4().to_string();
         self.announce_multipart(&session).await?;
-        let lasting = self.notes.as_ref().map(|notes| UploadNotes {
-            upload: notes.upload.clone(),
-            bytes: None,
-        });
+        let lasting = self.notes_with(None);
         let metadata = Multipart::metadata(&session).with_notes(lasting.as_ref());
         let mut multipart = Multipart {
             id: String::new(),
@@ -409,10 +411,7 @@ impl S3Upload {
 
     async fn store(&mut self) -> Result<(), Failure> {
         let size = self.size();
-        let notes = self.notes.as_ref().map(|notes| UploadNotes {
-            upload: notes.upload.clone(),
-            bytes: self.note.clone(),
-        });
+        let notes = self.notes_with(self.note.clone());
         match &self.stored {
             Stored::Content(stored) | Stored::Large(stored) | Stored::Notes(stored)
                 if stored.size == size && self.notes == notes =>
@@ -463,10 +462,7 @@ impl S3Upload {
             None => {
                 let content = Bytes::from(std::mem::take(&mut self.buffer));
                 self.sent = size;
-                let lasting = self.notes.as_ref().map(|notes| UploadNotes {
-                    upload: notes.upload.clone(),
-                    bytes: None,
-                });
+                let lasting = self.notes_with(None);
                 let metadata = Metadata::default().with_notes(lasting.as_ref());
                 self.put(content, metadata).await?
             }

@@ -14,14 +14,10 @@ fn registry(has_tokens: bool) -> Registry {
         open.push_image(repository, "v1", &Image::seeded(720));
     }
     drop(open);
-    let tokenserver = match has_tokens {
-        true => users::token_server(&store),
-        false => json!({}),
-    };
     let config = json!({
         "auth": users::htpasswd(&store),
         "apikeys": { "path": store.scratch().join("keys/keys.json") },
-        "tokenserver": tokenserver,
+        "tokenserver": users::token_server(&store, has_tokens),
         "access": { "rules": [
             { "users": ["ann"], "repositories": ["team/**"], "allow": ["pull", "push", "delete", "list"] },
             { "users": ["*"], "repositories": ["public/*"], "allow": ["pull", "list"] },

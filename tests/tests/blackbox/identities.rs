@@ -101,14 +101,10 @@ fn oidc(issuer: &str) -> Value {
 }
 
 fn config(store: &Store, issuer: &str, has_tokens: bool) -> Value {
-    let tokenserver = match has_tokens {
-        true => users::token_server(store),
-        false => json!({}),
-    };
     json!({
         "auth": users::htpasswd(store),
         "oidc": oidc(issuer),
-        "tokenserver": tokenserver,
+        "tokenserver": users::token_server(store, has_tokens),
         "access": {
             "groups": [{ "name": "builders", "users": [] }],
             "rules": [

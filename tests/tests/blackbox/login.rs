@@ -18,13 +18,9 @@ fn registry(has_tokens: bool) -> (Registry, Image) {
     open.push_image("public/app", "v1", &image);
     open.push_image("team/secret", "v1", &Image::seeded(711));
     drop(open);
-    let tokenserver = match has_tokens {
-        true => users::token_server(&store),
-        false => json!({}),
-    };
     let config = json!({
         "auth": users::htpasswd(&store),
-        "tokenserver": tokenserver,
+        "tokenserver": users::token_server(&store, has_tokens),
         "access": { "rules": [
             { "users": ["ann"], "repositories": ["team/**"], "allow": ["pull", "push", "delete"] },
             { "anonymous": true, "repositories": ["public/*"], "allow": ["pull"] },

@@ -89,7 +89,7 @@ impl Authority {
 
 /// The system's authorities, without which there may be some of one's own, and those.
 fn roots(files: &[PathBuf]) -> Result<RootCertStore, Error> {
-    let mut roots = pem::authorities("http.tls.letsencrypt.rootcas", files)?;
+    let (mut roots, _) = pem::authorities("http.tls.letsencrypt.rootcas", files)?;
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     Ok(roots)
 }
