@@ -20,6 +20,7 @@ use roadstead_storage::{ContentStat, Key};
 use crate::conditions::Conditions;
 use crate::config::Encryption;
 use crate::error::{Failure, Kind};
+use crate::etag::Etags;
 use crate::{Config, client};
 
 const CONTENT_TYPE: &str = "application/octet-stream";
@@ -30,6 +31,8 @@ pub(crate) struct Bucket {
     pub(crate) config: Config,
     /// What its conditional writes are worth.
     pub(crate) conditions: Conditions,
+    /// What its `ETag`s are worth.
+    pub(crate) etags: Etags,
     /// What the name of every object begins with.
     prefix: String,
     /// For calls that take long by their nature.
@@ -79,6 +82,7 @@ impl Bucket {
         Self {
             client: client::client(&config),
             conditions: Conditions::new(&config),
+            etags: Etags::default(),
             prefix: config.prefix(),
             patient: client::patient(&config),
             config,

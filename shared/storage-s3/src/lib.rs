@@ -29,6 +29,7 @@ mod config;
 mod delete;
 mod driver;
 mod error;
+mod etag;
 mod insecure;
 mod listing;
 mod read;

@@ -3,6 +3,7 @@
 use super::{Ending, S3Upload};
 use crate::bucket::Condition;
 use crate::error::{Failure, Kind};
+use crate::etag;
 use crate::session::Multipart;
 
 /// How often joining the parts is begun again when another request came between.
@@ -17,6 +18,9 @@ pub(super) struct Joined {
 
 impl S3Upload {
     /// Joins all parts.
+    ///
+    /// A store answers the same request sent again as it did the first time, or says that there is
+    /// no such multipart upload. AWS does the former whatever the parts and conditions.
     pub(super) async fn complete(&mut self, multipart: &Multipart) -> Result<Joined, Failure> {
         if !self.buffer.is_empty() && self.last.is_none() {
             self.send_part().await?;
@@ -35,8 +39,8 @@ impl S3Upload {
                 .complete(&object, &multipart.id, &parts, &condition);
             let failure = match complete.await {
                 Ok(etag) => {
-                    let is_certain = true;
-                    return Ok(Joined { etag, is_certain });
+                    let is_certain = self.bucket.can_be_of(&etag, &parts).await;
+                    return self.joined(Joined { etag, is_certain });
                 }
                 Err(failure) => failure,
             };
@@ -50,11 +54,10 @@ impl S3Upload {
                 }
                 // The answer to the same request, sent before, may have been lost.
                 Kind::NoUpload | Kind::Condition | Kind::NoObject => {
-                    let head = self.bucket.head(&object).await;
-                    return match head {
-                        Ok(head) if multipart.became(&head) => Ok(Joined {
+                    return match self.bucket.head(&object).await {
+                        Ok(head) if multipart.became(&head) => self.joined(Joined {
+                            is_certain: etag::fits(&head.etag, &parts),
                             etag: head.etag,
-                            is_certain: false,
                         }),
                         _ => Err(failure),
                     };
@@ -62,6 +65,16 @@ impl S3Upload {
                 _ => return Err(failure),
             }
         }
+    }
+
+    /// Parts that another process has joined may be others, which it has noted after these: at the
+    /// key of the upload nobody looks at the bytes again.
+    fn joined(&self, joined: Joined) -> Result<Joined, Failure> {
+        if joined.is_certain || self.ending == Ending::Apart {
+            return Ok(joined);
+        }
+        let why = "another process has joined other parts";
+        Err(Failure::found("CompleteMultipartUpload", why).into_condition())
     }
 
     /// The object that a multipart upload becomes.

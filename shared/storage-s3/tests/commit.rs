@@ -1,0 +1,167 @@
+//! Uploads in parts that are ended: by the process that has them in memory, by one that has not,
+//! and by several at the same time.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use roadstead_metadata_layout::{Layout, Options};
+use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
+use roadstead_registry::{Error, OpenUpload, Policy, Registry};
+use roadstead_storage::{Driver, DriverExt, Key, Write, WriteMode};
+use roadstead_storage_s3::{Config, Patience, S3Driver};
+use support::Folder;
+use support::proxy::{Fate, Proxy};
+
+const MIB: usize = 1024 * 1024;
+
+/// A process with a registry, and a proxy of its own before the store.
+struct Process {
+    proxy: Proxy,
+    driver: Arc<dyn Driver>,
+    registry: Registry,
+}
+
+impl Process {
+    /// One whose probe of the store is over.
+    async fn new(folder: &Folder) -> Self {
+        let proxy = Proxy::new(folder.url).await;
+        let config = Config {
+            endpoint: Some(proxy.url.clone()),
+            patience: Patience {
+                attempts: 2,
+                pause: Duration::from_millis(5),
+                ..Patience::default()
+            },
+            ..folder.config()
+        };
+        let driver: Arc<dyn Driver> = Arc::new(S3Driver::new(config).unwrap());
+        let first = Write {
+            key: Key::new("first").unwrap(),
+            content: Bytes::new(),
+            mode: WriteMode::CreateNew,
+        };
+        driver.write(&[first]).await.unwrap_or_default();
+        let layout = Arc::new(Layout::new(Arc::clone(&driver), Options::default()));
+        let registry = Registry::new(layout, Arc::clone(&driver), Policy::default());
+        proxy.requests();
+        Self {
+            proxy,
+            driver,
+            registry,
+        }
+    }
+
+    async fn begin(&self) -> String {
+        let name = name();
+        let uploads = self.registry.repository(&name).uploads();
+        uploads.begin().await.unwrap().id
+    }
+
+    async fn patch(&self, id: &str, content: &Bytes) {
+        let name = name();
+        let uploads = self.registry.repository(&name).uploads();
+        let mut upload = uploads.open(id).await.unwrap();
+        append(&mut upload, content).await;
+        upload.checkpoint().await.unwrap();
+    }
+
+    /// Its content, when there is a blob of this digest at all.
+    async fn blob(&self, digest: &Digest) -> Option<Bytes> {
+        let hex = digest.hex();
+        let key = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+        let key = Key::new(&key).unwrap();
+        self.driver.try_get(&key, u64::MAX).await.unwrap()
+    }
+}
+
+fn name() -> RepositoryName {
+    "a/b".parse().unwrap()
+}
+
+async fn append(upload: &mut OpenUpload<'_>, content: &Bytes) {
+    let body = stream::iter([Ok(content.clone())]);
+    upload.append(body, None).await.unwrap();
+}
+
+/// Bytes that differ from place to place and from one seed to the other.
+fn pattern(size: usize, seed: usize) -> Bytes {
+    (0..size)
+        .map(|at| (at ^ (at >> 9) ^ (at >> 18) ^ (seed * 37)) as u8)
+        .collect()
+}
+
+fn sha256(contents: &[&Bytes]) -> Digest {
+    let mut digester = Digester::new(Algorithm::Sha256);
+    contents.iter().for_each(|content| digester.update(content));
+    digester.finish()
+}
+
+macro_rules! folder {
+    () => {
+        match Folder::new().await {
+            Some(folder) => folder,
+            None => return,
+        }
+    };
+}
+
+/// S3 answers a second request to join parts as it has answered the first one, whatever the parts
+/// and conditions: that another process has joined others must show in that answer.
+#[tokio::test]
+async fn parts_that_another_process_has_joined_are_not_taken_for_these() {
+    let folder = folder!();
+    let (one, other) = (Process::new(&folder).await, Process::new(&folder).await);
+    for size in [5, 11 * MIB] {
+        let (first, rest) = (pattern(12 * MIB, 1), pattern(size, 2));
+        let id = one.begin().await;
+        one.patch(&id, &first).await;
+        let name = name();
+        let held = one.registry.repository(&name).uploads().open(&id).await;
+        other.patch(&id, &rest).await;
+        // Parts are joined, and what they have become is not deleted yet.
+        let down = || Fate::Fail(503, "SlowDown");
+        other.proxy.harm("DeleteObject", 99, down);
+        let upload = other.registry.repository(&name).uploads().open(&id).await;
+        let whole = sha256(&[&first, &rest]);
+        upload.unwrap().finish(&whole).await.unwrap_err();
+        other.proxy.rule(|_| Fate::Pass);
+        let part = sha256(&[&first]);
+        let finished = held.unwrap().finish(&part).await;
+        assert!(matches!(finished, Err(Error::UploadBusy)), "{finished:?}");
+        assert!(
+            one.blob(&part).await.is_none(),
+            "other bytes under a digest"
+        );
+        assert!(one.blob(&whole).await.unwrap().len() == first.len() + rest.len());
+    }
+}
+
+/// Where `ETag`s are no digests nothing can be seen in them; that is found out once.
+#[tokio::test]
+async fn a_store_whose_etags_say_nothing_is_believed() {
+    let folder = folder!();
+    let process = Process::new(&folder).await;
+    let content = pattern(12 * MIB, 1);
+    let opaque = || Fate::Replace("</ETag>", "opaque</ETag>");
+    process.proxy.harm("CompleteMultipartUpload", 99, opaque);
+    let probe = "CreateMultipartUpload UploadPart CompleteMultipartUpload DeleteObject";
+    for (id, probed) in [("1", format!(" {probe}")), ("2", String::new())] {
+        let key = Key::new(&format!("uploads/{id}")).unwrap();
+        let mut upload = process.driver.upload_apart(&key).await.unwrap();
+        upload.append(std::slice::from_ref(&content)).await.unwrap();
+        upload.sync().await.unwrap();
+        process.proxy.requests();
+        let apart = upload.commit_apart().await.unwrap();
+        assert!(apart.is_certain);
+        let requests = process.proxy.requests().join(" ");
+        assert_eq!(requests, format!("CompleteMultipartUpload{probed}"));
+        let stored = process.driver.get(&apart.key, u64::MAX).await.unwrap();
+        assert!(stored == content);
+    }
+}
