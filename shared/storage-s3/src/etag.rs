@@ -27,7 +27,7 @@ impl Bucket {
     /// When one does not fit, one byte is uploaded as a part to find out what they are worth here:
     /// four small requests, once per process where they are worth nothing.
     pub(crate) async fn can_be_of(&self, etag: &str, parts: &[Part]) -> bool {
-        if fits(etag, parts) || self.etags.are_opaque.load(Relaxed) {
+        if fits(etag, parts) || self.has_opaque_etags() {
             return true;
         }
         match self.probe_etags().await {
@@ -40,6 +40,11 @@ impl Bucket {
                 true
             }
         }
+    }
+
+    /// Whether nothing can be told from `ETag`s here, as far as is known.
+    pub(crate) fn has_opaque_etags(&self) -> bool {
+        self.etags.are_opaque.load(Relaxed)
     }
 
     async fn probe_etags(&self) -> Result<bool, Failure> {

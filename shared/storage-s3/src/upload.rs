@@ -4,6 +4,7 @@ mod apart;
 mod at_its_key;
 mod join;
 mod part;
+mod recall;
 mod resume;
 mod sync;
 
@@ -80,6 +81,8 @@ pub(crate) struct S3Upload {
     has_stray: bool,
     /// Whether an operation has not come to its end.
     doubtful: bool,
+    /// Whether it is what this process remembers, without its bytes.
+    is_recalled: bool,
 }
 
 /// Where the content will lie.
@@ -114,9 +117,16 @@ impl S3Upload {
         if *key == Key::root() {
             return Err(Error::InvalidKey(key.to_string()));
         }
-        let mut upload = Self {
+        let mut upload = Self::new(bucket, claims.claim(key)?, key, ending);
+        upload.resume().await.map_err(Failure::outage)?;
+        Ok(upload)
+    }
+
+    /// One of which there is nothing.
+    fn new(bucket: &Arc<Bucket>, claim: Claim, key: &Key, ending: Ending) -> Self {
+        Self {
             bucket: Arc::clone(bucket),
-            claim: claims.claim(key)?,
+            claim,
             key: key.clone(),
             object: bucket.object(key),
             ending,
@@ -134,9 +144,8 @@ impl S3Upload {
             settled: true,
             has_stray: false,
             doubtful: false,
-        };
-        upload.resume().await.map_err(Failure::outage)?;
-        Ok(upload)
+            is_recalled: false,
+        }
     }
 
     /// What is noted on the upload, with this on its bytes; `None` for one without notes.
@@ -162,6 +171,9 @@ impl S3Upload {
         let Err(failure) = outcome else {
             return Ok(());
         };
+        if self.is_recalled && failure.kind != Kind::Outage {
+            return Err(Error::Busy(self.key.to_string()));
+        }
         if failure.kind == Kind::NoUpload {
             if self.is_joined().await {
                 return Err(Error::Busy(self.key.to_string()));
@@ -187,6 +199,7 @@ impl S3Upload {
             self.bucket.delete(&self.object).await?;
         }
         self.forget_all();
+        self.claim.forget();
         self.stored = Stored::Nothing;
         Ok(())
     }

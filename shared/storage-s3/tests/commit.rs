@@ -28,8 +28,12 @@ struct Process {
 }
 
 impl Process {
-    /// One whose probe of the store is over.
     async fn new(folder: &Folder) -> Self {
+        Self::with(folder, true).await
+    }
+
+    /// One whose probe of the store is over, and has found `conditions` on writes or none.
+    async fn with(folder: &Folder, conditions: bool) -> Self {
         let proxy = Proxy::new(folder.url).await;
         let config = Config {
             endpoint: Some(proxy.url.clone()),
@@ -46,7 +50,16 @@ impl Process {
             content: Bytes::new(),
             mode: WriteMode::CreateNew,
         };
+        let mut puts = 0;
+        proxy.rule(move |request| {
+            puts += usize::from(request == "PutObject");
+            match request == "PutObject" && matches!(puts, 2 | 3) && !conditions {
+                true => Fate::Fail(501, "NotImplemented"),
+                false => Fate::Pass,
+            }
+        });
         driver.write(&[first]).await.unwrap_or_default();
+        proxy.rule(|_| Fate::Pass);
         let layout = Arc::new(Layout::new(Arc::clone(&driver), Options::default()));
         let registry = Registry::new(layout, Arc::clone(&driver), Policy::default());
         proxy.requests();
@@ -71,13 +84,29 @@ impl Process {
         upload.checkpoint().await.unwrap();
     }
 
+    async fn finish(&self, id: &str, digest: &Digest) -> Result<(), Error> {
+        let name = name();
+        let uploads = self.registry.repository(&name).uploads();
+        uploads.open(id).await?.finish(digest).await
+    }
+
+    async fn finish_known(&self, id: &str, content: &Bytes, digest: &Digest) -> bool {
+        let (name, size) = (name(), content.len() as u64);
+        let uploads = self.registry.repository(&name).uploads();
+        uploads.finish_known(id, size, digest).await.unwrap()
+    }
+
     /// Its content, when there is a blob of this digest at all.
     async fn blob(&self, digest: &Digest) -> Option<Bytes> {
-        let hex = digest.hex();
-        let key = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
-        let key = Key::new(&key).unwrap();
-        self.driver.try_get(&key, u64::MAX).await.unwrap()
+        self.driver.try_get(&blob(digest), u64::MAX).await.unwrap()
     }
+}
+
+/// Where the content of a blob lies.
+fn blob(digest: &Digest) -> Key {
+    let hex = digest.hex();
+    let key = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+    Key::new(&key).unwrap()
 }
 
 fn name() -> RepositoryName {
@@ -109,6 +138,121 @@ macro_rules! folder {
             None => return,
         }
     };
+}
+
+/// The bytes of a `PATCH` that are two parts, and their digest.
+fn layer() -> (Bytes, Digest) {
+    let content = pattern(12 * MIB, 1);
+    let digest = sha256(&[&content]);
+    (content, digest)
+}
+
+#[tokio::test]
+async fn the_process_that_has_the_parts_in_memory_ends_the_upload_by_four_requests() {
+    let folder = folder!();
+    let process = Process::new(&folder).await;
+    let (content, digest) = layer();
+    let id = process.begin().await;
+    process.patch(&id, &content).await;
+    process.proxy.requests();
+    assert!(process.finish_known(&id, &content, &digest).await);
+    assert_eq!(
+        process.proxy.requests().join(" "),
+        "CompleteMultipartUpload CopyObject PutObject DeleteObject"
+    );
+    assert!(process.blob(&digest).await.unwrap() == content);
+    assert!(!process.finish_known(&id, &content, &digest).await);
+    assert!(matches!(
+        process.finish(&id, &digest).await,
+        Err(Error::UploadUnknown)
+    ));
+}
+
+#[tokio::test]
+async fn nothing_is_only_in_memory() {
+    let folder = folder!();
+    let (content, digest) = layer();
+    let one = Process::new(&folder).await;
+    let id = one.begin().await;
+    one.patch(&id, &content).await;
+    drop(one);
+    let restarted = Process::new(&folder).await;
+    assert!(!restarted.finish_known(&id, &content, &digest).await);
+    assert_eq!(restarted.proxy.requests(), [""; 0]);
+    restarted.finish(&id, &digest).await.unwrap();
+    assert_eq!(
+        restarted.proxy.requests().join(" "),
+        "GetObject CompleteMultipartUpload CopyObject PutObject DeleteObject"
+    );
+    assert!(restarted.blob(&digest).await.unwrap() == content);
+}
+
+#[tokio::test]
+async fn what_is_in_memory_is_not_believed_once_another_process_went_on() {
+    let folder = folder!();
+    let (content, digest) = layer();
+    for conditions in [true, false] {
+        let [one, other] = [(); 2].map(|()| Process::with(&folder, conditions));
+        let (one, other) = (one.await, other.await);
+        for rest in [pattern(5, 2), pattern(11 * MIB, 2)] {
+            let what = format!("{} bytes, conditions: {conditions}", rest.len());
+            let whole = sha256(&[&content, &rest]);
+            let id = one.begin().await;
+            one.patch(&id, &content).await;
+            other.patch(&id, &rest).await;
+            assert!(!one.finish_known(&id, &content, &digest).await, "{what}");
+            assert!(!one.finish_known(&id, &content, &whole).await, "{what}");
+            assert!(one.blob(&digest).await.is_none(), "{what}");
+            one.finish(&id, &whole).await.unwrap();
+            let stored = one.blob(&whole).await.unwrap();
+            assert!(stored == [&content[..], &rest[..]].concat(), "{what}");
+            // Another upload of the same blob is to be stored by what follows, not by this.
+            one.driver.delete(&blob(&whole)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_memory_is_not_believed_once_another_process_ended_the_upload() {
+    let folder = folder!();
+    let (content, digest) = layer();
+    let (one, other) = (Process::new(&folder).await, Process::new(&folder).await);
+    let id = one.begin().await;
+    one.patch(&id, &content).await;
+    other.finish(&id, &digest).await.unwrap();
+    assert!(!one.finish_known(&id, &content, &digest).await);
+    assert!(one.blob(&digest).await.unwrap() == content);
+
+    let id = one.begin().await;
+    one.patch(&id, &content).await;
+    let name = name();
+    let uploads = other.registry.repository(&name).uploads();
+    uploads.open(&id).await.unwrap().cancel().await.unwrap();
+    assert!(!one.finish_known(&id, &content, &digest).await);
+    let gone = one.finish(&id, &digest).await;
+    assert!(matches!(gone, Err(Error::UploadUnknown)), "{gone:?}");
+    assert_eq!(folder.multiparts().await, [""; 0]);
+}
+
+/// AWS answers the second request like the first one, Swift that there is no such upload.
+#[tokio::test]
+async fn an_answer_that_is_lost_costs_nobody_an_upload() {
+    let (Some(of_one), Some(of_other)) = (Folder::new().await, Folder::in_swift().await) else {
+        return;
+    };
+    let (content, digest) = layer();
+    for folder in [of_one, of_other] {
+        for request in ["CompleteMultipartUpload", "CopyObject", "DeleteObject"] {
+            let process = Process::new(&folder).await;
+            let id = process.begin().await;
+            process.patch(&id, &content).await;
+            process.proxy.harm(request, 1, || Fate::LoseAnswer);
+            let known = process.finish_known(&id, &content, &digest).await;
+            assert!(known, "{request}, {}", folder.url);
+            assert!(process.blob(&digest).await.unwrap() == content);
+            process.driver.delete(&blob(&digest)).await.unwrap();
+        }
+    }
 }
 
 /// S3 answers a second request to join parts as it has answered the first one, whatever the parts

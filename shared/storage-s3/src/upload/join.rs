@@ -39,7 +39,8 @@ impl S3Upload {
                 .complete(&object, &multipart.id, &parts, &condition);
             let failure = match complete.await {
                 Ok(etag) => {
-                    let is_certain = self.bucket.can_be_of(&etag, &parts).await;
+                    let is_certain = self.bucket.can_be_of(&etag, &parts).await
+                        && (!self.is_recalled || etag::fits(&etag, &parts));
                     return self.joined(Joined { etag, is_certain });
                 }
                 Err(failure) => failure,

@@ -15,6 +15,10 @@ use crate::session::{Multipart, Notes};
 
 impl S3Upload {
     pub(super) async fn take_in(&mut self, chunks: &[Bytes]) -> Result<(), Failure> {
+        if self.is_recalled {
+            let why = "an upload that was recalled takes no bytes";
+            return Err(Failure::found("appending", why));
+        }
         for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
             self.last = None;
             self.note = None;
