@@ -69,3 +69,51 @@ impl fmt::Debug for Memory {
         f.debug_struct("Memory").field("uploads", &uploads).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn synced(parts: usize) -> Synced {
+        let part = |number: usize| Part {
+            etag: format!("\"{number:032}\""),
+            size: 7,
+        };
+        Synced {
+            stored: Committed {
+                etag: String::new(),
+                size: parts as u64 * 7,
+            },
+            multipart: Multipart {
+                id: String::new(),
+                session: String::new(),
+            },
+            parts: (0..parts).map(part).collect(),
+            notes: UploadNotes {
+                upload: String::new(),
+                bytes: None,
+            },
+        }
+    }
+
+    #[test]
+    fn of_many_uploads_those_before_the_last_ones_are_forgotten() {
+        let memory = Memory::default();
+        let key = |number: usize| Key::new(&format!("uploads/{number}")).unwrap();
+        for number in 0..1000 {
+            memory.remember(&key(number), synced(1000));
+        }
+        let known = |number: &usize| memory.take(&key(*number)).is_some();
+        let known = (0..1000).filter(known).count() as u64;
+        assert!((1..=MOST / 1000).contains(&known), "{known} uploads");
+    }
+
+    #[test]
+    fn an_upload_is_known_once() {
+        let memory = Memory::default();
+        let key = Key::new("upload").unwrap();
+        memory.remember(&key, synced(5000));
+        assert_eq!(memory.take(&key).unwrap().parts.len(), 5000);
+        assert!(memory.take(&key).is_none());
+    }
+}
