@@ -32,9 +32,13 @@ impl Process {
         Self::with(folder, true).await
     }
 
-    /// One whose probe of the store is over, and has found `conditions` on writes or none.
     async fn with(folder: &Folder, conditions: bool) -> Self {
-        let proxy = Proxy::new(folder.url).await;
+        Self::of(folder.config(), conditions).await
+    }
+
+    /// One whose probe of the store is over, and has found `conditions` on writes or none.
+    async fn of(config: Config, conditions: bool) -> Self {
+        let proxy = Proxy::new(config.endpoint.as_deref().unwrap()).await;
         let config = Config {
             endpoint: Some(proxy.url.clone()),
             patience: Patience {
@@ -42,7 +46,7 @@ impl Process {
                 pause: Duration::from_millis(5),
                 ..Patience::default()
             },
-            ..folder.config()
+            ..config
         };
         let driver: Arc<dyn Driver> = Arc::new(S3Driver::new(config).unwrap());
         let first = Write {
@@ -231,6 +235,34 @@ async fn what_is_in_memory_is_not_believed_once_another_process_ended_the_upload
     assert!(!one.finish_known(&id, &content, &digest).await);
     let gone = one.finish(&id, &digest).await;
     assert!(matches!(gone, Err(Error::UploadUnknown)), "{gone:?}");
+    assert_eq!(folder.multiparts().await, [""; 0]);
+}
+
+/// What S3 does not do by one request above 5 GiB, here from 5 MiB on; `benches/large.py` does it at
+/// that size.
+#[tokio::test]
+async fn a_layer_above_what_one_request_copies_is_copied_in_parts() {
+    let folder = folder!();
+    let config = || Config {
+        chunk_size: 5 * MIB as u64,
+        copy_threshold: 5 * MIB as u64,
+        copy_chunk_size: 7 * MIB as u64,
+        ..folder.config()
+    };
+    let (one, other) = (Process::of(config(), true), Process::of(config(), true));
+    let (one, other) = (one.await, other.await);
+    let content = pattern(31 * MIB + 5, 3);
+    let digest = sha256(&[&content]);
+    let id = one.begin().await;
+    one.patch(&id, &content.slice(..17 * MIB)).await;
+    other.patch(&id, &content.slice(17 * MIB..)).await;
+    other.proxy.requests();
+    assert!(other.finish_known(&id, &content, &digest).await);
+    let requests = other.proxy.requests();
+    let count = |name: &str| requests.iter().filter(|request| *request == name).count();
+    assert_eq!(count("CopyObject"), 0);
+    assert_eq!(count("UploadPartCopy"), 5);
+    assert!(one.blob(&digest).await.unwrap() == content);
     assert_eq!(folder.multiparts().await, [""; 0]);
 }
 
