@@ -8,8 +8,7 @@ use roadstead_api::extract::{Name, Query, UploadId};
 use roadstead_api::{Api, Error, Notifier, UploadState, Urls, detached, response};
 use roadstead_oci::{Digest, ErrorCode, RepositoryName};
 
-use crate::begin::stream;
-use crate::chunk::{check_length, check_order};
+use crate::chunk::Chunk;
 use crate::content_range::ChunkRange;
 
 /// Ends the upload with a blob.
@@ -26,6 +25,7 @@ pub(crate) async fn finish(
     let digest = query.digest("digest")?;
     let digest = digest.ok_or_else(|| Error::new(ErrorCode::DigestInvalid, "digest missing"))?;
     let range = ChunkRange::of(&headers)?;
+    let chunk = Chunk { state, range, body };
     let created = response::created(&urls.blob(&name, &digest), &digest);
     detached(async move {
         let mut upload = match api.registry.repository(&name).uploads().open(&id).await {
@@ -34,15 +34,8 @@ pub(crate) async fn finish(
             }
             upload => upload?,
         };
-        check_order(&upload, &state, range, &api, &urls)?;
-        let before = upload.size();
-        let appended = upload.append(stream(body), Some(digest.algorithm())).await;
-        let appended = appended.map_err(Error::from);
-        let appended = appended.and_then(|()| check_length(range, upload.size() - before));
-        if let Err(error) = appended {
-            upload.checkpoint().await?;
-            return Err(error);
-        }
+        let also = Some(digest.algorithm());
+        chunk.append(&mut upload, also, (&api, &urls)).await?;
         let size = upload.size();
         upload.finish(&digest).await?;
         notifier.blob_pushed(&name, &digest, size).await;
