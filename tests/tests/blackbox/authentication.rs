@@ -204,14 +204,23 @@ fn what_is_missing_or_broken_refuses_to_start() {
         ),
         (json!({ "token": token }), "at least one token signing key"),
         (with("realm", json!(null)), "auth.token: realm is missing"),
-        (with("jwks", json!("/nowhere")), "/nowhere"),
+        (
+            with("jwks", json!("/nowhere")),
+            "auth.token: /nowhere: No such file or directory (os error 2)\n",
+        ),
         (with("jwks", json!(broken)), "broken"),
         (
             with("rootcertbundle", json!(broken)),
             "at least one token signing key",
         ),
         (
-            with("signingalgorithms", json!(["none"])),
+            json!({ "token": {
+                "realm": "r",
+                "service": "s",
+                "issuer": "i",
+                "jwks": "/nowhere",
+                "signingalgorithms": ["none"],
+            } }),
             "unsupported signing algorithm: none",
         ),
     ] {
