@@ -359,7 +359,13 @@ fn autoredirect_sends_clients_to_the_host_that_they_know() {
             &[("Host", "r.example"), ("X-Forwarded-Proto", "javascript")],
             "https://r.example/auth/token",
         ),
-        (&[("Host", "evil.example/\"@x")], "https:///auth/token"),
+        (
+            &[
+                ("Host", "r.example"),
+                ("X-Forwarded-Host", "evil.example/\"@x"),
+            ],
+            "https://r.example/auth/token",
+        ),
     ] {
         assert_eq!(
             challenge(headers),
