@@ -226,6 +226,12 @@ fn a_registry_elsewhere_takes_the_tokens_by_their_published_keys() {
                     "issuer": "our tokens",
                     "service": "our registry",
                 },
+                // What serves tokens only has no use for the store, nor for what stands before it.
+                "middleware": { "storage": [{ "name": "cloudfront", "options": {
+                    "baseurl": "https://d.cloudfront.net",
+                    "privatekey": "/nowhere",
+                    "keypairid": "K",
+                } }] },
             }))
             .start();
         let keys = server.get("/auth/keys").expect(200);
