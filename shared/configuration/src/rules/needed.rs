@@ -48,8 +48,35 @@ impl Rules<'_> {
             Some(Provider::Token(token)) => self.token(token),
             _ => {}
         }
+        self.logins(configuration);
         if let Some(keys) = &configuration.apikeys {
             self.need("apikeys", &[("path", &keys.path)]);
+        }
+    }
+
+    /// Sections that are about users need some.
+    fn logins(&mut self, configuration: &Configuration) {
+        let server = configuration.tokenserver.enabled;
+        let (has_users, has_tokens) = match &configuration.auth.provider {
+            Some(Provider::Htpasswd(_)) => (true, true),
+            Some(Provider::Token(_)) => (server, true),
+            _ => (false, false),
+        };
+        if server && !has_tokens {
+            self.error(
+                "tokenserver",
+                "whom tokens are for is not known",
+                "configure auth.htpasswd or auth.token",
+            );
+        }
+        for (section, is_there) in [
+            ("apikeys", configuration.apikeys.is_some()),
+            ("oidc", configuration.oidc.is_some()),
+        ] {
+            if is_there && !has_users {
+                let message = "nobody logs in here";
+                self.error(section, message, "configure auth.htpasswd or tokenserver");
+            }
         }
     }
 

@@ -636,6 +636,16 @@ fn what_a_section_cannot_do_without_is_named_with_the_line_of_the_section() {
             ],
         ),
         (
+            "tokenserver: {enabled: true}",
+            &[
+                "tokenserver: whom tokens are for is not known; configure auth.htpasswd or auth.token",
+            ],
+        ),
+        (
+            "apikeys: {path: p}",
+            &["apikeys: nobody logs in here; configure auth.htpasswd or tokenserver"],
+        ),
+        (
             "auth: {htpasswd: {realm: r, path: [p]}}",
             &["auth.htpasswd.path: expected a text, found a list"],
         ),
