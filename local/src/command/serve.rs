@@ -109,8 +109,8 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     }
     let driver = Arc::clone(&storage.driver);
     let health = Health::default();
+    let events = compose::events(configuration, &storage, Delivery::Queued)?;
     let registry = compose::registry_over(configuration, storage)?;
-    let events = compose::events(configuration, Delivery::Queued)?;
     let api = compose::api(configuration, registry.clone())?
         .with_events(events.clone())
         .with_limits(compose::limits(http));
