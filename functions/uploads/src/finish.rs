@@ -1,6 +1,6 @@
 //! end-6: the last bytes, if any, and the digest of all of them.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
@@ -25,10 +25,16 @@ pub(crate) async fn finish(
     let digest = query.digest("digest")?;
     let digest = digest.ok_or_else(|| Error::new(ErrorCode::DigestInvalid, "digest missing"))?;
     let range = ChunkRange::of(&headers)?;
+    let (size, is_all_there) = (state.offset(), range.is_none() && body.is_end_stream());
     let chunk = Chunk { state, range, body };
     let created = response::created(&urls.blob(&name, &digest), &digest);
     detached(async move {
-        let mut upload = match api.registry.repository(&name).uploads().open(&id).await {
+        let uploads = api.registry.repository(&name).uploads();
+        if is_all_there && uploads.finish_known(&id, size, &digest).await? {
+            notifier.blob_pushed(&name, &digest, size).await;
+            return Ok(());
+        }
+        let mut upload = match uploads.open(&id).await {
             Err(roadstead_registry::Error::UploadUnknown) => {
                 return finished_before(&api, &name, &digest).await;
             }

@@ -106,13 +106,13 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     let http = &configuration.http;
     let metrics = debug::metrics(http)?;
     let health = Health::default();
-    let (registry, driver) = match routes {
-        Routes::Tokens => (compose::empty_registry(), None),
-        Routes::All | Routes::Uploads => registry(configuration, metrics.as_ref())?,
-    };
-    let events = match routes {
-        Routes::Tokens => None,
-        Routes::All | Routes::Uploads => compose::events(configuration, Delivery::Queued)?,
+    let Composed {
+        registry,
+        driver,
+        events,
+    } = match routes {
+        Routes::Tokens => Composed::of_nothing(),
+        Routes::All | Routes::Uploads => Composed::of(configuration, metrics.as_ref())?,
     };
     let api = compose::api(configuration, registry.clone())?
         .with_events(events.clone())
@@ -155,18 +155,35 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     Ok(signal)
 }
 
-/// The registry, and its storage driver.
-fn registry(
-    configuration: &Configuration,
-    metrics: Option<&Metrics>,
-) -> anyhow::Result<(Registry, Option<Arc<dyn Driver>>)> {
-    let mut storage = compose::storage(configuration)?;
-    if let Some(metrics) = metrics {
-        storage.driver = metrics.measured(storage.driver);
+/// What is served, and what goes with it.
+struct Composed {
+    registry: Registry,
+    /// For the health check of the storage.
+    driver: Option<Arc<dyn Driver>>,
+    events: Option<Arc<Broadcaster>>,
+}
+
+impl Composed {
+    fn of(configuration: &Configuration, metrics: Option<&Metrics>) -> anyhow::Result<Self> {
+        let mut storage = compose::storage(configuration)?;
+        if let Some(metrics) = metrics {
+            storage.driver = metrics.measured(storage.driver);
+        }
+        Ok(Self {
+            driver: Some(Arc::clone(&storage.driver)),
+            events: compose::events(configuration, &storage, Delivery::Queued)?,
+            registry: compose::registry_over(configuration, storage)?,
+        })
     }
-    let driver = Arc::clone(&storage.driver);
-    let registry = compose::registry_over(configuration, storage)?;
-    Ok((registry, Some(driver)))
+
+    /// For those who serve no content.
+    fn of_nothing() -> Self {
+        Self {
+            registry: compose::empty_registry(),
+            driver: None,
+            events: None,
+        }
+    }
 }
 
 /// TLS, where the configuration asks for it.

@@ -43,7 +43,7 @@ pub fn registry(configuration: &Configuration) -> anyhow::Result<Registry> {
 pub struct Storage {
     /// The driver, which another may stand in for.
     pub driver: Arc<dyn Driver>,
-    /// What it shares with the store of metadata.
+    /// What it shares with the store of metadata, and with whom events are sent to.
     shared: Shared,
 }
 

@@ -326,6 +326,18 @@ pub trait NotedUploads: Send + Sync {
     /// most 512 bytes. Durable on return.
     async fn begin(&self, key: &Key, note: &str) -> Result<(), Error>;
 
+    /// The upload at `key` as this process has synced it last, without asking the store: for
+    /// [`Upload::commit_as`] or [`Upload::commit`], and then [`Upload::cancel`]; it takes no bytes.
+    /// `None` when that is not known, and from a driver that never knows.
+    ///
+    /// Another process may have gone on with the upload or ended it. Committing then fails with
+    /// [`Error::Busy`] and leaves the upload as it is; [`Driver::upload`] says how that is. It never
+    /// makes content of other bytes than those that this process has synced.
+    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
+        let _unknown = key;
+        None
+    }
+
     /// The notes of the upload at `key`; `None` when there is none, or one without notes.
     async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error>;
 }

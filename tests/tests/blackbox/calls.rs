@@ -1,4 +1,4 @@
-//! What a function asks of the table and of the bucket for one request, once it is warm.
+//! What is asked of the table and of the bucket for one request, once a registry is warm.
 
 use std::sync::{Arc, Mutex};
 
@@ -67,5 +67,37 @@ fn a_pull_is_one_read_of_the_table_and_none_of_the_bucket() {
         let _ = pulled.expect(307);
         assert!(!made.iter().any(|call| is_s3(call)), "{made:?}");
         assert!((1..=2).contains(&made.len()), "{made:?}");
+    }
+}
+
+#[test]
+fn an_upload_in_parts_is_ended_by_four_calls_to_the_bucket() {
+    require_ministack!();
+    let store = Store::of(Kind::S3);
+    let faults = Faults::before(ministack::address().unwrap());
+    let calls = Calls::through(&faults);
+    let through = json!({"storage": {"s3": {"regionendpoint": faults.url()}}});
+    let registries = [(); 2].map(|()| {
+        let setup = Setup::new(Implementation::Roadstead).store(&store);
+        setup.config(through.clone()).start()
+    });
+    let [one, other] = &registries;
+    for registry in &registries {
+        // The first chunk that a process stores finds out about the bucket.
+        let chunk = registry.append(&registry.begin_upload("a/b"), b"chunk");
+        let finished = registry.finish_upload(&chunk, &sha256(b"chunk"), b"");
+        let _ = finished.expect(201);
+    }
+    let content: Vec<u8> = (0..12 << 20)
+        .map(|at: u32| (at ^ (at >> 9)) as u8)
+        .collect();
+    let digest = sha256(&content);
+    for (ending, expected) in [(one, 4), (other, 5)] {
+        let location = one.append(&one.begin_upload("a/b"), &content);
+        let (pushed, made) = calls.of(|| ending.finish_upload(&location, &digest, b""));
+        let _ = pushed.expect(201);
+        assert_eq!(made.len(), expected, "{made:?}");
+        let pulled = other.get(&format!("/v2/a/b/blobs/{digest}")).expect(200);
+        assert!(pulled.body == content);
     }
 }

@@ -67,7 +67,11 @@ struct Orphan {
 fn orphans(folder: &Path) -> io::Result<Vec<Orphan>> {
     let mut orphans = Vec::new();
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let path = entry.path();
         let file = match File::open(&path) {
             Err(error) if vanished(&error) => continue,
             file => file?,
