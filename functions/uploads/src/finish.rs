@@ -25,12 +25,14 @@ pub(crate) async fn finish(
     let digest = query.digest("digest")?;
     let digest = digest.ok_or_else(|| Error::new(ErrorCode::DigestInvalid, "digest missing"))?;
     let range = ChunkRange::of(&headers)?;
-    let (size, is_all_there) = (state.offset(), range.is_none() && body.is_end_stream());
+    let all_there = (body.is_end_stream() && range.is_none()).then_some(state.offset());
     let chunk = Chunk { state, range, body };
     let created = response::created(&urls.blob(&name, &digest), &digest);
     detached(async move {
         let uploads = api.registry.repository(&name).uploads();
-        if is_all_there && uploads.finish_known(&id, size, &digest).await? {
+        if let Some(size) = all_there
+            && uploads.finish_known(&id, size, &digest).await?
+        {
             notifier.blob_pushed(&name, &digest, size).await;
             return Ok(());
         }

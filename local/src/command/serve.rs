@@ -106,13 +106,13 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     let http = &configuration.http;
     let metrics = debug::metrics(http)?;
     let health = Health::default();
-    let Composed {
+    let Served {
         registry,
         driver,
         events,
     } = match routes {
-        Routes::Tokens => Composed::of_nothing(),
-        Routes::All | Routes::Uploads => Composed::of(configuration, metrics.as_ref())?,
+        Routes::Tokens => Served::nothing(),
+        Routes::All | Routes::Uploads => Served::compose(configuration, metrics.as_ref())?,
     };
     let api = compose::api(configuration, registry.clone())?
         .with_events(events.clone())
@@ -155,16 +155,24 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     Ok(signal)
 }
 
-/// What is served, and what goes with it.
-struct Composed {
+/// What answers requests, and what is looked after beside them.
+struct Served {
     registry: Registry,
-    /// For the health check of the storage.
     driver: Option<Arc<dyn Driver>>,
     events: Option<Arc<Broadcaster>>,
 }
 
-impl Composed {
-    fn of(configuration: &Configuration, metrics: Option<&Metrics>) -> anyhow::Result<Self> {
+impl Served {
+    /// For who serves no content.
+    fn nothing() -> Self {
+        Self {
+            registry: compose::empty_registry(),
+            driver: None,
+            events: None,
+        }
+    }
+
+    fn compose(configuration: &Configuration, metrics: Option<&Metrics>) -> anyhow::Result<Self> {
         let mut storage = compose::storage(configuration)?;
         if let Some(metrics) = metrics {
             storage.driver = metrics.measured(storage.driver);
@@ -174,15 +182,6 @@ impl Composed {
             events: compose::events(configuration, &storage, Delivery::Queued)?,
             registry: compose::registry_over(configuration, storage)?,
         })
-    }
-
-    /// For those who serve no content.
-    fn of_nothing() -> Self {
-        Self {
-            registry: compose::empty_registry(),
-            driver: None,
-            events: None,
-        }
     }
 }
 
