@@ -24,7 +24,6 @@ use crate::connection::{Connection, Peer, RequestId};
 use crate::error::{Entries, Entry, Error};
 use crate::fold::fold;
 use crate::signature;
-use crate::urls::is_host;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
@@ -113,9 +112,14 @@ fn names_host(request: &Request) -> bool {
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.is_empty() || host.to_str().is_ok_and(is_host),
+        (Some(host), None) => host.as_bytes().iter().all(is_of_host),
         _ => false,
     }
+}
+
+/// Whether a host and its port may have this byte (RFC 3986, section 3.2.2).
+fn is_of_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
 }
 
 enum Folded {

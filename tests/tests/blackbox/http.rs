@@ -583,6 +583,8 @@ fn a_request_names_one_host() {
         ("Host:\r\n", 200),
         ("Host: [::1]:5000\r\n", 200),
         ("Host: my_host.example.\r\n", 200),
+        // As some clients call a unix socket.
+        ("Host: %2Frun%2Froadstead.sock\r\n", 200),
     ] {
         let mut connection = registry.connect();
         let request = format!("GET /v2/ HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");

@@ -197,10 +197,17 @@ impl Driver for Troubled {
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl NotedUploads for Troubled {
     async fn begin(&self, key: &Key, note: &str) -> Result<(), Error> {
         troubled(&*self.trouble, self.store.begin(key, note)).await
+    }
+
+    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
+        let upload = self.store.recall(key)?;
+        let trouble = Arc::clone(&self.trouble);
+        Some(Box::new(TroubledUpload { upload, trouble }))
     }
 
     async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error> {
