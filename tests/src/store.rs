@@ -248,7 +248,8 @@ impl Store {
         self.layout().join("repositories").join(name)
     }
 
-    /// Every directory and file in sorted order, relative to the root: `find | sort`.
+    /// Every directory and file in sorted order, relative to the root: `find | sort`. Not the
+    /// journal, which says what is there already, and comes and goes with the process.
     #[must_use]
     #[track_caller]
     pub fn tree(&self) -> Vec<String> {
@@ -274,6 +275,9 @@ impl Store {
     }
 }
 
+/// Where a server over a directory keeps its journal, below the root.
+pub const JOURNAL: &str = "roadstead~journal";
+
 /// The section `metadata` for a table of MiniStack.
 ///
 /// # Panics
@@ -293,6 +297,9 @@ pub fn dynamodb(table: &str) -> Value {
 fn walk(directory: &Path, prefix: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if name == JOURNAL {
+            continue;
+        }
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             walk(&entry.path(), &format!("{name}/"), found);
         }

@@ -46,6 +46,7 @@ fn filesystem(parameters: &storage::Filesystem) -> anyhow::Result<Arc<dyn Driver
         root: parameters.rootdirectory.clone().into(),
         max_threads: parameters.threads(),
         sync: match parameters.fsync {
+            storage::Fsync::Journal => Sync::Journal,
             storage::Fsync::Always => Sync::Always,
             storage::Fsync::Never => Sync::Never,
         },

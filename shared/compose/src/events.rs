@@ -11,7 +11,10 @@ use roadstead_configuration::Configuration;
 use roadstead_configuration::notifications::Endpoint;
 use roadstead_events::{Broadcaster, Delivery, Filter, HttpEndpoint, Outlet, Retry, Source};
 
-/// Whoever the configuration names; `None` where it names nobody.
+use crate::{Shared, Storage};
+
+/// Whoever the configuration names; `None` where it names nobody. Of the [`storage`](crate::storage)
+/// it takes what that shares with other back ends.
 ///
 /// To deliver in the background takes a runtime, which this has to be called in.
 ///
@@ -20,6 +23,7 @@ use roadstead_events::{Broadcaster, Delivery, Filter, HttpEndpoint, Outlet, Retr
 /// A URL or a header that cannot be one.
 pub fn events(
     configuration: &Configuration,
+    storage: &Storage,
     delivery: Delivery,
 ) -> anyhow::Result<Option<Arc<Broadcaster>>> {
     let notifications = &configuration.notifications;
@@ -32,7 +36,7 @@ pub fn events(
         outlets.push(outlet.with_context(|| format!("notifications.endpoints[{index}]"))?);
     }
     if let Some(written) = &notifications.eventbridge {
-        let outlet = eventbridge(configuration, written, delivery);
+        let outlet = eventbridge(written, delivery, &storage.shared);
         outlets.push(outlet.context("notifications.eventbridge")?);
     }
     if outlets.is_empty() {
@@ -77,18 +81,18 @@ fn endpoint(written: &Endpoint, delivery: Delivery) -> anyhow::Result<Outlet> {
 
 #[cfg(feature = "eventbridge")]
 fn eventbridge(
-    configuration: &Configuration,
     written: &roadstead_configuration::notifications::EventBridge,
     delivery: Delivery,
+    shared: &Shared,
 ) -> anyhow::Result<Outlet> {
-    eventbridge::eventbridge(written, delivery, crate::aws::credentials(configuration))
+    eventbridge::eventbridge(written, delivery, shared.credentials.clone())
 }
 
 #[cfg(not(feature = "eventbridge"))]
 fn eventbridge(
-    _: &Configuration,
     _: &roadstead_configuration::notifications::EventBridge,
     _: Delivery,
+    _: &Shared,
 ) -> anyhow::Result<Outlet> {
     anyhow::bail!("EventBridge is not built")
 }

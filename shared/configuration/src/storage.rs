@@ -120,8 +120,8 @@ section! {
         rootdirectory: String = TEXT.default("/var/lib/registry");
         /// How many file operations run at the same time; less than 25 counts as 25.
         maxthreads: u64 = loose_integer(0).default("100");
-        /// Whether a write is on the disk before it is acknowledged.
-        fsync: Fsync = choice(&["always", "never"]).default("always")
+        /// How a write gets to the disk before it is acknowledged: by itself, or, when it is small, first as a part of a journal (see above).
+        fsync: Fsync = choice(&["journal", "always", "never"]).default("journal")
             .differs("Roadstead's own. Distribution syncs files and not the directories they are moved to.");
     }
 }
@@ -136,10 +136,12 @@ impl Filesystem {
     }
 }
 
-/// Whether a write is on the disk before it is acknowledged.
+/// How a write gets to the disk before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fsync {
+    /// A crash of the machine loses nothing that was acknowledged, once Roadstead has started again.
+    Journal,
     /// A crash of the machine loses nothing that was acknowledged.
     Always,
     /// A crash of the machine may lose the last writes: for caches and tests.

@@ -46,9 +46,10 @@ pub fn serve(routes: fn(Api) -> Router) -> ExitCode {
 
 fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::Result<Router> {
     let http = &configuration.http;
-    let registry = compose::registry(configuration)?;
+    let storage = compose::storage(configuration)?;
     // A function that is frozen after its answer delivers nothing later.
-    let events = compose::events(configuration, Delivery::BeforeAnswer)?;
+    let events = compose::events(configuration, &storage, Delivery::BeforeAnswer)?;
+    let registry = compose::registry_over(configuration, storage)?;
     let api = compose::api(configuration, registry)?.with_events(events);
     let secret = api.origin_secret.clone();
     let routes = routes(api).layer(from_fn(limit));

@@ -37,7 +37,7 @@ impl<'a> Uploads<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] in a read-only registry.
+    /// [`Error::ReadOnly`] in a read-only registry.
     pub async fn begin(self) -> Result<UploadSession, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
@@ -56,7 +56,7 @@ impl<'a> Uploads<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::Unsupported`] in a read-only
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::ReadOnly`] in a read-only
     /// registry.
     pub async fn open(self, id: &str) -> Result<OpenUpload<'a>, Error> {
         let parts = self.0.parts();
@@ -66,6 +66,46 @@ impl<'a> Uploads<'a> {
             Some(key) => self.open_noted(id, &Key::new(&key)?).await,
             None => self.open_recorded(id).await,
         }
+    }
+
+    /// Finishes the upload of which `size` bytes were the last that this process has made survive,
+    /// without asking the store for it. `false` when that is not known, or the upload is no longer
+    /// so: then it is to be opened and finished, and nothing was refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] in a read-only registry.
+    pub async fn finish_known(self, id: &str, size: u64, expected: &Digest) -> Result<bool, Error> {
+        let parts = self.0.parts();
+        parts.policy.permit_write()?;
+        let permit = self.0.permit(&Change::Upload).await?;
+        let Some(mut upload) = self.recall(id)?.filter(|upload| upload.size() == size) else {
+            return Ok(false);
+        };
+        drop(permit);
+        let known = upload.known_digests(expected.algorithm()).await?;
+        if known.is_none_or(|(_, actual)| actual != *expected) {
+            return Ok(false);
+        }
+        match upload.finish(expected).await {
+            Err(Error::UploadBusy | Error::UploadUnknown) => Ok(false),
+            finished => finished.map(|()| true),
+        }
+    }
+
+    fn recall(self, id: &str) -> Result<Option<OpenUpload<'a>>, Error> {
+        let parts = self.0.parts();
+        let noted = parts.driver.noted_uploads();
+        let key = parts.metadata.noted_upload(self.0.name, id);
+        let (Some(noted), Some(key)) = (noted, key) else {
+            return Ok(None);
+        };
+        let Some(upload) = noted.recall(&Key::new(&key)?) else {
+            return Ok(None);
+        };
+        let notes = upload.notes();
+        let session = notes.and_then(|notes| UploadSession::noted(self.0.name, id, &notes.upload));
+        Ok(session.map(|session| self.opened(session, upload, true)))
     }
 
     /// Opens an upload of which the store of metadata keeps a record.

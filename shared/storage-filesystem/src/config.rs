@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// How the driver behaves; the defaults are CNCF Distribution's.
+/// How the driver behaves; the defaults are CNCF Distribution's, which has no `sync`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The directory that holds everything; it is created with the first write.
@@ -18,7 +18,7 @@ impl Default for Config {
         Self {
             root: PathBuf::from("/var/lib/registry"),
             max_threads: 100,
-            sync: Sync::Always,
+            sync: Sync::Journal,
         }
     }
 }
@@ -26,7 +26,13 @@ impl Default for Config {
 /// When bytes and the directory entries that lead to them are forced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
-    /// Before an operation returns: a crash of the machine loses nothing that was acknowledged.
+    /// Before an operation returns: a crash of the machine loses nothing that was acknowledged,
+    /// once a driver is opened on the store again. Small content is first forced as a part of a
+    /// journal, and within about a second at its own key; where the filesystem is not one of
+    /// this machine, as `Always`.
+    Journal,
+    /// Before an operation returns, all content at its own key: a crash of the machine loses nothing
+    /// that was acknowledged, whoever reads the store next.
     Always,
     /// Never: a crash of the machine may lose or truncate what was written in its last seconds;
     /// a crash of the process alone loses nothing. For tests and for stores that can be refilled.

@@ -12,6 +12,7 @@ use rustix::path::Arg;
 
 use crate::directory::{ATTEMPTS, Directory};
 use crate::disk::{Disk, refuse_temporary};
+use crate::journal::{self, Claim};
 use crate::{error, read, temporary};
 
 /// Symbolic links are deleted, not followed. The directory that had the key stays, also when it
@@ -20,6 +21,7 @@ pub(crate) fn delete(disk: &Disk, key: &Key) -> Result<(), Error> {
     let Some((path, name)) = disk.source(key) else {
         return clear(disk, key);
     };
+    let _claim = forget(disk, key)?;
     let parent = Directory::open(&path).map_err(|error| error::reading("delete", key, error))?;
     let removed = name.into_with_c_str(|name| remove(parent.as_fd(), name));
     removed.map_err(|errno| failure(key, errno))?;
@@ -40,6 +42,7 @@ pub(crate) fn delete_if(disk: &Disk, key: &Key, seen: &ContentStat) -> Result<bo
     if refuse_temporary(key).is_err() || !is_same(name) {
         return Ok(false);
     }
+    let _claim = disk.claim(&[key])?;
     let failed = |error: io::Error| error::writing("delete", key, error);
     let directory = match Directory::open(&path) {
         // Another has deleted the file since, and its directory.
@@ -59,6 +62,17 @@ pub(crate) fn delete_if(disk: &Disk, key: &Key, seen: &ContentStat) -> Result<bo
     removed.map_err(|errno| failed(errno.into()))?;
     remove_if_empty(disk, &path, directory).map_err(failed)?;
     Ok(true)
+}
+
+/// Has the journal, if there is one, say nothing of `key` and all below it any more.
+fn forget<'d>(disk: &'d Disk, key: &Key) -> Result<Option<Claim<'d>>, Error> {
+    let Some(journal) = disk.journal() else {
+        return Ok(None);
+    };
+    let claim = journal.claim(vec![key.clone()]);
+    let forgotten = journal.forget(key);
+    forgotten.map_err(|error| error::writing("delete", key, error))?;
+    Ok(Some(claim))
 }
 
 /// Unless it was written once more; then that is what stays.
@@ -88,8 +102,11 @@ fn failure(key: &Key, errno: Errno) -> Error {
 
 /// Deletes everything in the root, which itself stays.
 fn clear(disk: &Disk, root: &Key) -> Result<(), Error> {
+    let _claim = disk.claim(&[root])?;
     let failed = |error| error::reading("delete", root, error);
     let directory = Directory::open(disk.root()).map_err(failed)?;
+    // Nobody's content; a process that still has one there makes another.
+    let _none = std::fs::remove_dir_all(disk.root().join(journal::FOLDER));
     let removed = remove_all_in(directory.as_fd());
     if removed.map_err(|errno| failure(root, errno))? == 0 {
         return Err(error::not_found(root));

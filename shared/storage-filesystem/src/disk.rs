@@ -14,6 +14,7 @@ use crate::config::Sync;
 use crate::directory::{self, Directory};
 use crate::durable::Durable;
 use crate::error;
+use crate::journal::{Claim, Journal};
 use crate::listing::Listings;
 use crate::turn::Turns;
 use crate::upload::Claims;
@@ -29,6 +30,7 @@ pub(crate) struct Disk {
     pub(crate) listings: Listings,
     pub(crate) claims: Claims,
     pub(crate) turns: Turns,
+    journal: Option<Journal>,
     /// One for each thread that may block on the disk.
     permits: Arc<Semaphore>,
 }
@@ -37,6 +39,7 @@ impl Disk {
     /// The tree at `root`, on which `at_most` threads may block at a time.
     pub(crate) fn new(root: PathBuf, sync: Sync, at_most: usize) -> Self {
         Self {
+            journal: Journal::new(&root),
             root,
             sync,
             durable: Durable::default(),
@@ -46,6 +49,13 @@ impl Disk {
             turns: Turns::default(),
             permits: Arc::new(Semaphore::new(at_most)),
         }
+    }
+
+    /// The same with another journal.
+    #[cfg(test)]
+    pub(crate) fn with_journal(self, journal: Journal) -> Self {
+        let journal = Some(journal);
+        Self { journal, ..self }
     }
 
     /// Where `key` lies.
@@ -77,7 +87,29 @@ impl Disk {
 
     /// Whether bytes are to be forced to the disk.
     pub(crate) fn syncs(&self) -> bool {
-        self.sync == Sync::Always
+        self.sync != Sync::Never
+    }
+
+    /// Does what was acknowledged and may have been lost when the machine stopped, whatever is to be
+    /// forced from now on.
+    pub(crate) fn recover(&self) -> io::Result<()> {
+        self.journal.as_ref().map_or(Ok(()), Journal::recover)
+    }
+
+    /// Where small writes are made durable, if there.
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref().filter(|_| self.sync == Sync::Journal)
+    }
+
+    /// Forces what the journal has of `keys` and below, and keeps others from writing there.
+    pub(crate) fn claim(&self, keys: &[&Key]) -> Result<Option<Claim<'_>>, Error> {
+        let Some(journal) = self.journal() else {
+            return Ok(None);
+        };
+        let claim = journal.claim(keys.iter().copied().cloned().collect());
+        let forced = keys.iter().try_for_each(|key| journal.force(key));
+        forced.map_err(|error| Error::Unavailable(error.into()))?;
+        Ok(Some(claim))
     }
 
     /// Makes the content of `file` durable, if it is to be.

@@ -8,7 +8,7 @@ use roadstead_storage::{
 
 use crate::disk::{Disk, Threads};
 use crate::upload::FilesystemUpload;
-use crate::{Config, delete, listing, read, rename, turn, write};
+use crate::{Config, delete, error, listing, read, rename, turn, write};
 
 /// The fewest threads that block on the disk, as with CNCF Distribution.
 const FEWEST_THREADS: usize = 25;
@@ -20,20 +20,28 @@ pub struct FilesystemDriver {
 }
 
 impl FilesystemDriver {
-    /// A driver on `config.root`, which need not exist yet; nothing is looked at.
+    /// A driver on `config.root`, which need not exist yet. Blocks while it does what a journal says
+    /// of which a crash of the machine may have taken the effect; otherwise nothing is looked at.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when the root is relative and there is no working directory.
+    /// [`Error::Unavailable`] when the root is relative and there is no working directory, and when
+    /// what a journal says cannot be done.
     pub fn new(config: Config) -> Result<Self, Error> {
         let root = std::path::absolute(config.root);
         let root = root.map_err(|error| Error::Unavailable(error.into()))?;
         let at_most = config.max_threads.max(FEWEST_THREADS);
-        let threads = Threads::new(Disk::new(root, config.sync, at_most));
+        Self::on(Disk::new(root, config.sync, at_most))
+    }
+
+    pub(crate) fn on(disk: Disk) -> Result<Self, Error> {
+        let failed = |error| error::unavailable("recover the journal of", &Key::root(), error);
+        disk.recover().map_err(failed)?;
+        let threads = Threads::new(disk);
         Ok(Self { threads })
     }
 
-    fn disk(&self) -> &Disk {
+    pub(crate) fn disk(&self) -> &Disk {
         self.threads.disk()
     }
 }

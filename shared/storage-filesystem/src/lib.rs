@@ -12,6 +12,9 @@
 //! A crash can leave files named `<name>.<uuid>.tmp`. No operation shows them, and deleting the
 //! directory they are in deletes them; keys of that form cannot be written.
 //!
+//! Beside the keys, a process keeps its journal in the folder `roadstead~journal` (see
+//! [`Sync::Journal`]), which is gone when it ends cleanly.
+//!
 //! A key cannot be both content and a prefix here, and a component has at most 255 bytes.
 
 mod cached;
@@ -22,6 +25,7 @@ mod disk;
 mod driver;
 mod durable;
 mod error;
+mod journal;
 mod listing;
 mod ordered;
 mod range;

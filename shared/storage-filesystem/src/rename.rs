@@ -18,6 +18,7 @@ pub(crate) fn rename(disk: &Disk, from: &Key, to: &Key) -> Result<(), Error> {
     refuse_temporary(from)?;
     let (from_path, from_name) = disk.source(from).ok_or_else(|| error::not_found(from))?;
     let (to_path, to_name) = disk.target(to)?;
+    let _claim = disk.claim(&[from, to])?;
     for _ in 0..ATTEMPTS {
         let source = content(from, &from_path, from_name)?;
         let failed = |error| error::writing("rename to", to, error);

@@ -171,6 +171,7 @@ impl Drop for Data {
 impl Data {
     fn open(disk: Arc<Disk>, key: Key) -> Result<Self, Error> {
         let claim = disk.claims.claim(&key)?;
+        drop(disk.claim(&[&key])?);
         let file = open_locked(&disk, &key)?;
         let metadata = file.metadata();
         let metadata = metadata.map_err(|error| error::unavailable("look at", &key, error))?;

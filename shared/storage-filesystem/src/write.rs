@@ -6,6 +6,8 @@
 //! while the first is waited for, and a journal commits once per step rather than once per file.
 //! Where the journal keeps everything in order (see [`crate::ordered`]) the bytes need only have
 //! been written out before the renames; all is forced after these, and the journal commits once.
+//! Where the driver keeps a journal of its own (see [`crate::journal`]), small files are not forced
+//! at all.
 //!
 //! What the contract says of a machine that stops in between, that the first few writes may have
 //! taken effect and later ones not, rests on the filesystem's journal keeping renames in order,
@@ -25,6 +27,7 @@ use rustix::io::Errno;
 use crate::directory::{ATTEMPTS, Directory};
 use crate::disk::Disk;
 use crate::error::{self, vanished};
+use crate::journal::Applying;
 use crate::ordered::keep_order;
 use crate::{range, temporary};
 
@@ -36,6 +39,8 @@ pub(crate) const MODE: Mode = Mode::from_raw_mode(0o644);
 
 pub(crate) fn write(disk: &Disk, writes: &[Write]) -> Result<(), Error> {
     writes.chunks(GROUP).try_for_each(|group| {
+        let keys = || group.iter().map(|write| write.key.clone()).collect();
+        let _claim = disk.journal().map(|journal| journal.claim(keys()));
         let mut batch = Batch::new(disk);
         let outcome = batch.perform(group);
         // After a failure too: who is told that content exists relies on it.
@@ -50,6 +55,8 @@ struct Batch<'d> {
     directories: HashMap<PathBuf, Rc<Directory>>,
     /// Those in which a name may be new, in the order of the writes.
     touched: Vec<Rc<Directory>>,
+    /// Whether a file was written once more, since its directory had gone.
+    is_restaged: bool,
 }
 
 impl<'d> Batch<'d> {
@@ -58,11 +65,19 @@ impl<'d> Batch<'d> {
             disk,
             directories: HashMap::new(),
             touched: Vec::new(),
+            is_restaged: false,
         }
     }
 
     fn perform(&mut self, writes: &[Write]) -> Result<(), Error> {
         let (mut staged, conflict) = self.stage_all(writes)?;
+        if let Some(_applying) = self.append_to_journal(&staged, writes)? {
+            self.publish_all(&mut staged, writes)?;
+            if !self.is_restaged {
+                self.touched.clear();
+            }
+            return conflict;
+        }
         let in_order = self.disk.syncs() && keep_order(staged.iter().map(|staged| &*staged.file));
         if in_order {
             write_out(&staged)?;
@@ -74,6 +89,27 @@ impl<'d> Batch<'d> {
             self.publish_all(&mut staged, writes)?;
         }
         conflict
+    }
+
+    /// `None` where nothing goes through the journal, which has nothing of the keys then.
+    fn append_to_journal(
+        &self,
+        staged: &[Staged],
+        writes: &[Write],
+    ) -> Result<Option<Applying>, Error> {
+        let Some(journal) = self.disk.journal() else {
+            return Ok(None);
+        };
+        let failed = |error: io::Error| Error::Unavailable(error.into());
+        let files = staged.iter().map(|staged| &*staged.file);
+        let settle = |directory: &Directory| self.disk.settle(&[directory]);
+        let applying = journal.append(writes, files, &settle).map_err(failed)?;
+        if applying.is_none() {
+            let mut keys = writes.iter().map(|write| &write.key);
+            keys.try_for_each(|key| journal.force(key))
+                .map_err(failed)?;
+        }
+        Ok(applying)
     }
 
     /// Stages the writes before the first that is in vain, and says why that one is.
@@ -144,6 +180,7 @@ impl<'d> Batch<'d> {
                     self.directories.remove(&path);
                     *staged = self.stage(write)?;
                     self.force(std::slice::from_ref(staged))?;
+                    self.is_restaged = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(Error::Exists(write.key.to_string()));
@@ -208,7 +245,7 @@ impl Staged {
         })
     }
 
-    fn create(directory: Rc<Directory>, name: &str, content: &[u8]) -> io::Result<Self> {
+    pub(crate) fn create(directory: Rc<Directory>, name: &str, content: &[u8]) -> io::Result<Self> {
         let staged = Self::new(directory, name)?;
         (&*staged.file).write_all(content)?;
         Ok(staged)

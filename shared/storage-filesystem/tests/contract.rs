@@ -1,4 +1,4 @@
-//! The suite that every driver passes, with syncs and without.
+//! The suite that every driver passes, with a journal, with syncs and without.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -56,6 +56,11 @@ fn temporary_files(folder: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+mod with_a_journal {
+    use super::*;
+    testkit::suite!(Tree::new(Sync::Journal));
 }
 
 mod with_syncs {

@@ -149,6 +149,11 @@ impl NotedUploads for S3Driver {
         Ok(())
     }
 
+    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
+        let upload = S3Upload::recall(&self.bucket, &self.claims, key)?;
+        Some(Box::new(upload))
+    }
+
     async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error> {
         let head = read::head(&self.bucket, key).await?;
         Ok(head.as_ref().and_then(session::users_notes))

@@ -187,7 +187,6 @@ async fn an_upload_gets_over_lost_answers_at_every_step() {
         "PutObject",
         "CreateMultipartUpload",
         "UploadPart",
-        "ListParts",
         "CompleteMultipartUpload",
         "CopyObject",
         "DeleteObject",

@@ -15,6 +15,9 @@ use crate::{Content, DriverExt, Error, Key, UrlSigner};
 ///
 /// Every operation may fail with [`Error::Unavailable`]; a back end that cannot be reached never
 /// answers [`Error::NotFound`].
+///
+/// Whatever stands in front of a driver or an upload hands on every method, also those that have
+/// a default here; `#[warn(clippy::missing_trait_methods)]` on its `impl` sees to that.
 #[async_trait]
 pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// The name of the driver as the configuration spells it, for example `filesystem`.
@@ -56,8 +59,7 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error>;
 
     /// Like [`Driver::upload`], for an upload that will end by [`Upload::commit_apart`]. All who
-    /// open an upload open it the same way, and whatever stands in front of a driver hands this
-    /// on to it.
+    /// open an upload open it the same way.
     async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
         self.upload(key).await
     }
@@ -323,6 +325,18 @@ pub trait NotedUploads: Send + Sync {
     /// Begins an upload at `key`, where nothing is yet, with a note on it: printable ASCII, at
     /// most 512 bytes. Durable on return.
     async fn begin(&self, key: &Key, note: &str) -> Result<(), Error>;
+
+    /// The upload at `key` as this process has synced it last, without asking the store: for
+    /// [`Upload::commit_as`] or [`Upload::commit`], and then [`Upload::cancel`]; it takes no bytes.
+    /// `None` when that is not known, and from a driver that never knows.
+    ///
+    /// Another process may have gone on with the upload or ended it. Committing then fails with
+    /// [`Error::Busy`] and leaves the upload as it is; [`Driver::upload`] says how that is. It never
+    /// makes content of other bytes than those that this process has synced.
+    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
+        let _unknown = key;
+        None
+    }
 
     /// The notes of the upload at `key`; `None` when there is none, or one without notes.
     async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error>;

@@ -1,14 +1,18 @@
-//! What a function asks of the table and of the bucket for one request, once it is warm.
+//! What is asked of the table and of the bucket for one request, once a registry is warm.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use roadstead_tests::faults::{Fate, Faults};
+use roadstead_tests::image::noise;
 use roadstead_tests::registry::Setup;
 use roadstead_tests::store::Kind;
 use roadstead_tests::{
-    Image, Implementation, Response, Store, ministack, require_ministack, sha256,
+    Image, Implementation, Response, Store, ministack, path_of, require_ministack, sha256,
 };
 use serde_json::json;
+
+const MIB: usize = 1024 * 1024;
 
 /// Operations of DynamoDB by their names, those of S3 by method and target.
 #[derive(Clone, Default)]
@@ -68,4 +72,125 @@ fn a_pull_is_one_read_of_the_table_and_none_of_the_bucket() {
         assert!(!made.iter().any(|call| is_s3(call)), "{made:?}");
         assert!((1..=2).contains(&made.len()), "{made:?}");
     }
+}
+
+#[test]
+fn an_upload_in_parts_is_ended_by_four_calls_to_the_bucket() {
+    require_ministack!();
+    let store = Store::of(Kind::S3);
+    let faults = Faults::before(ministack::address().unwrap());
+    let calls = Calls::through(&faults);
+    let through = json!({"storage": {"s3": {"regionendpoint": faults.url()}}});
+    let registries = [(); 2].map(|()| {
+        let setup = Setup::new(Implementation::Roadstead).store(&store);
+        setup.config(through.clone()).start()
+    });
+    let [one, other] = &registries;
+    for registry in &registries {
+        // The first chunk that a process stores finds out about the bucket.
+        let chunk = registry.append(&registry.begin_upload("a/b"), b"chunk");
+        let finished = registry.finish_upload(&chunk, &sha256(b"chunk"), b"");
+        let _ = finished.expect(201);
+    }
+    let content: Vec<u8> = (0..12 << 20)
+        .map(|at: u32| (at ^ (at >> 9)) as u8)
+        .collect();
+    let digest = sha256(&content);
+    for (ending, expected) in [(one, 4), (other, 5)] {
+        let location = one.append(&one.begin_upload("a/b"), &content);
+        let (pushed, made) = calls.of(|| ending.finish_upload(&location, &digest, b""));
+        let _ = pushed.expect(201);
+        assert_eq!(made.len(), expected, "{made:?}");
+        let pulled = other.get(&format!("/v2/a/b/blobs/{digest}")).expect(200);
+        assert!(pulled.body == content);
+    }
+}
+
+/// What docs/serverless.md and benches/costs.py count with, where they say what a push costs.
+#[test]
+fn a_push_through_the_upload_server_asks_for_what_the_estimate_says() {
+    require_ministack!();
+    let store = Store::of(Kind::S3Dynamodb);
+    let faults = Faults::before(ministack::address().unwrap());
+    let calls = Calls::through(&faults);
+    let through = json!({
+        "storage": {"s3": {"regionendpoint": faults.url(), "chunksize": 5 * MIB}},
+        "metadata": {"dynamodb": {"endpoint": faults.url()}},
+        "http": {"uploadorigin": "/"},
+    });
+    let setup = |implementation| {
+        let setup = Setup::new(implementation).store(&store);
+        setup.config(through.clone())
+    };
+    let uploads = setup(Implementation::Roadstead);
+    let uploads = uploads.subcommand("uploads").start();
+    let registry = setup(Implementation::Lambda).env("ROADSTEAD_UPLOADS", &uploads.host());
+    let registry = registry.start();
+    // The first push finds out what is remembered, as what conditional writes are worth.
+    let warm = noise(0, 12 * MIB);
+    let location = registry.append(&registry.begin_upload("a/b"), &warm);
+    let _ = registry
+        .finish_upload(&location, &sha256(&warm), b"")
+        .expect(201);
+    for seed in [1, 2] {
+        let image = Image::seeded(seed);
+        registry.push_image("a/b", &format!("other{seed}"), &image);
+        let layer = noise(seed, 12 * MIB);
+        let made = |request: &dyn Fn() -> Response, status| {
+            let (response, made) = calls.of(request);
+            (response.expect(status), summary(&made))
+        };
+        let begin = || registry.request("POST", "/v2/a/b/blobs/uploads/").send();
+        let (begun, asked) = made(&begin, 202);
+        assert_eq!(asked, ["1 PutItem"]);
+        let location = begun.location();
+        let append = || {
+            let patch = registry.request("PATCH", path_of(&location));
+            patch.body(&*layer).send()
+        };
+        let (appended, asked) = made(&append, 202);
+        // Three parts, and the state of the upload.
+        assert_eq!(
+            asked,
+            ["1 GET", "3 GetItem", "1 POST", "4 PUT", "1 UpdateItem"]
+        );
+        let location = appended.location();
+        let finish = || registry.finish_upload(&location, &sha256(&layer), b"");
+        let (_, asked) = made(&finish, 201);
+        let expected = [
+            "1 DELETE",
+            "1 GET",
+            "3 GetItem",
+            "1 POST",
+            "1 TransactWriteItems",
+        ];
+        assert_eq!(asked, expected);
+        let push = || {
+            let put = registry.request("PUT", "/v2/a/b/manifests/v1");
+            let put = put.header("Content-Type", image.media_type());
+            put.body(image.manifest()).send()
+        };
+        let (_, asked) = made(&push, 201);
+        // Each blob is looked for before, with its size, and after.
+        let blobs = image.blobs().len();
+        let expected = [
+            format!("{} GetItem", 3 * blobs),
+            format!("{blobs} HEAD"),
+            "1 TransactWriteItems".to_owned(),
+        ];
+        assert_eq!(asked, expected);
+    }
+}
+
+/// How many of each kind: operations of DynamoDB by name, those of S3 by method.
+fn summary(calls: &[String]) -> Vec<String> {
+    let mut kinds = BTreeMap::<_, usize>::new();
+    for call in calls {
+        let kind = call.split(' ').next().unwrap_or_default();
+        *kinds.entry(kind).or_default() += 1;
+    }
+    let counts = kinds.iter();
+    counts
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect()
 }

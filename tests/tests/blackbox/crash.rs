@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use roadstead_tests::image::{OCI_MANIFEST, noise};
 use roadstead_tests::registry::with_query;
+use roadstead_tests::store::JOURNAL;
 use roadstead_tests::{Image, Registry, only_over, sha256};
 
 /// A 200 has the content that belongs to the digest; anything else is 404.
@@ -336,4 +337,20 @@ fn leftovers_of_a_crash_are_no_content() {
     let _ = registry.get("/v2/_catalog").expect(200);
     registry.push_image("app", "halfmade", &image);
     registry.assert_pullable("app", "halfmade", &image);
+}
+
+#[test]
+fn the_journal_of_a_killed_server_goes_with_the_next_one_that_ends() {
+    only_over!(Filesystem: "its journal lies among the files");
+    let image = Image::seeded(7);
+    let mut registry = Registry::start();
+    registry.push_image("app", "latest", &image);
+    registry.kill_and_restart();
+    registry.assert_pullable("app", "latest", &image);
+    let store = registry.store().clone();
+    registry.terminate();
+    registry.wait();
+    assert!(!store.root().join(JOURNAL).exists());
+    let registry = Registry::over(roadstead_tests::Implementation::Roadstead, &store);
+    registry.assert_pullable("app", "latest", &image);
 }

@@ -8,8 +8,8 @@ use roadstead_tests::{
 };
 
 const BOTH_WAYS: [[Implementation; 2]; 2] = [
-    [Implementation::Debian, Implementation::Roadstead],
-    [Implementation::Roadstead, Implementation::Debian],
+    [Implementation::Distribution, Implementation::Roadstead],
+    [Implementation::Roadstead, Implementation::Distribution],
 ];
 
 /// Distribution 2 ends the upload of an empty blob to a bucket as one without a part, which Swift refuses,
@@ -95,7 +95,7 @@ fn signatures_that_were_pushed_to_distribution_are_found() {
     only_over!(Filesystem | S3 | Swift: "Distribution knows no table");
     require!("docker-registry");
     let store = Store::new();
-    let theirs = Registry::over(Implementation::Debian, &store);
+    let theirs = Registry::over(Implementation::Distribution, &store);
     let (image, signature) = (Image::seeded(1), signature());
     theirs.push_image("app", "latest", &image);
     theirs.push_image("app", &signature.digest(), &signature);
@@ -124,7 +124,7 @@ fn both_may_serve_the_same_directory_at_once() {
     only_over!(Filesystem | S3 | Swift: "Distribution knows no table");
     require!("docker-registry");
     let store = Store::new();
-    let registries = [Implementation::Debian, Implementation::Roadstead]
+    let registries = [Implementation::Distribution, Implementation::Roadstead]
         .map(|kind| Registry::over(kind, &store));
     for seed in 0..6 {
         let image = Image::seeded(seed);
@@ -140,7 +140,7 @@ fn both_may_serve_the_same_directory_at_once() {
 fn the_same_pushes_leave_the_same_files() {
     only_over!(Filesystem: "it looks at the files");
     require!("docker-registry");
-    let [theirs, ours] = [Implementation::Debian, Implementation::Roadstead].map(|kind| {
+    let [theirs, ours] = [Implementation::Distribution, Implementation::Roadstead].map(|kind| {
         let registry = Registry::over(kind, &Store::new());
         push_everything(&registry);
         registry.kill()
@@ -184,7 +184,7 @@ fn session_files(store: &Store) -> Vec<(String, Vec<u8>)> {
 fn an_unfinished_upload_looks_the_same_on_disk() {
     only_over!(Filesystem: "it looks at the files");
     require!("docker-registry");
-    let [theirs, ours] = [Implementation::Debian, Implementation::Roadstead].map(|kind| {
+    let [theirs, ours] = [Implementation::Distribution, Implementation::Roadstead].map(|kind| {
         let registry = Registry::over(kind, &Store::new());
         let location = registry.begin_upload("app");
         let _ = registry.append(&location, &noise(4, 12_345));
@@ -259,7 +259,7 @@ fn an_upload_goes_to_and_fro() {
     only_over!(Filesystem: "an unfinished upload in a bucket is not as Distribution has it");
     require!("docker-registry");
     let store = Store::new();
-    let registries = [Implementation::Debian, Implementation::Roadstead]
+    let registries = [Implementation::Distribution, Implementation::Roadstead]
         .map(|kind| Registry::over(kind, &store));
     let content = noise(6, 50_000);
     let mut location = registries[0].begin_upload("app");
@@ -402,7 +402,7 @@ fn the_same_requests_get_the_same_answers() {
     let image = Image::seeded(10);
     let layer = sha256(&image.blobs()[1]);
     let (digest, absent) = (image.digest(), roadstead_tests::digest::absent('a'));
-    let registries = [Implementation::Debian, Implementation::Roadstead]
+    let registries = [Implementation::Distribution, Implementation::Roadstead]
         .map(|kind| Registry::over(kind, &Store::new()));
     for registry in &registries {
         registry.push_image("app", "latest", &image);

@@ -181,7 +181,7 @@ fn it_marks_what_distribution_marks() {
         lines.filter_map(fact).collect()
     };
     for flags in [&["-d"][..], &["-d", "-m"]] {
-        let theirs = collect_with(Implementation::Debian, &store, at_once(), flags).success();
+        let theirs = collect_with(Implementation::Distribution, &store, at_once(), flags).success();
         let (ours, theirs) = (facts(collect(&store, flags)), facts(theirs));
         let differing: Vec<_> = ours.symmetric_difference(&theirs).collect();
         assert_eq!(differing, Vec::<&String>::new(), "{flags:?}");

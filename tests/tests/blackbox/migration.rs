@@ -110,7 +110,10 @@ fn a_tree_of_distribution_is_served_from_a_table() {
     require!("docker-registry");
     require_ministack!();
     let migration = Migration::new();
-    push_everything(&Registry::over(Implementation::Debian, &migration.store));
+    push_everything(&Registry::over(
+        Implementation::Distribution,
+        &migration.store,
+    ));
     let expected = answers(&migration.over_layout());
     let said = migration.run(&["import"]);
     assert!(
@@ -144,7 +147,7 @@ fn what_was_pushed_into_a_table_is_served_by_distribution() {
     drop(registry);
     let said = migration.run(&["export"]);
     assert!(!said.contains("left out"), "{said}");
-    let theirs = Registry::over(Implementation::Debian, &migration.store);
+    let theirs = Registry::over(Implementation::Distribution, &migration.store);
     assert_everything_is_served(&theirs);
     drop(theirs);
     assert_eq!(answers(&migration.over_layout()), expected);
@@ -157,7 +160,7 @@ fn what_was_pushed_into_a_table_is_served_by_distribution() {
         "{said}"
     );
     migration.collect_garbage();
-    let theirs = Registry::over(Implementation::Debian, &migration.store);
+    let theirs = Registry::over(Implementation::Distribution, &migration.store);
     theirs.assert_pullable("library/app", "latest", &Image::seeded(1));
     theirs.assert_pullable("library/app/nested", "v1", &Image::docker(2));
 }

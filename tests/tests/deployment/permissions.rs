@@ -19,7 +19,6 @@ const UPLOAD: &[&str] = &[
     "AbortMultipartUpload",
     "DeleteObject",
     "GetObject",
-    "ListMultipartUploadParts",
     "PutObject",
 ];
 
@@ -78,12 +77,7 @@ fn needed(group: &str) -> Grants {
             (
                 "blobs/*",
                 "s3",
-                &[
-                    "AbortMultipartUpload",
-                    "DeleteObject",
-                    "GetObject",
-                    "ListMultipartUploadParts",
-                ],
+                &["AbortMultipartUpload", "DeleteObject", "GetObject"],
             ),
             // How far a collection is that ran out of time.
             (
