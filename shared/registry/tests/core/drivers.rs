@@ -10,11 +10,15 @@ use roadstead_storage::{
     Apart, ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, MemoryDriver,
     NotedUploads, Object, Share, Stat, Turn, Upload, UploadNotes, UrlSigner, Write,
 };
+use tokio::sync::Notify;
 
 /// What happens around an operation of the store.
 #[async_trait]
 trait Trouble: std::fmt::Debug + Send + Sync + 'static {
     async fn before(&self) -> When;
+
+    /// Between two writes of one operation.
+    async fn between(&self) {}
 }
 
 /// Whether, and at which point of it, an operation fails.
@@ -78,7 +82,53 @@ impl Trouble for Dawdle {
     }
 }
 
+/// Holds one operation up.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    countdown: AtomicUsize,
+    arrived: Notify,
+    released: Notify,
+}
+
+impl Hold {
+    /// Waits for the operation.
+    pub(crate) async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Lets the operation go on.
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
+    }
+}
+
+#[async_trait]
+impl Trouble for Hold {
+    async fn before(&self) -> When {
+        if self.countdown.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.arrived.notify_one();
+            self.released.notified().await;
+        }
+        When::Never
+    }
+
+    async fn between(&self) {
+        self.before().await;
+    }
+}
+
 impl Troubled {
+    /// Holds the operation number `at`, counted from 1, before it takes effect; each write is one.
+    pub(crate) fn holding(store: &MemoryDriver, at: usize) -> (Self, Arc<Hold>) {
+        let hold = Arc::new(Hold {
+            countdown: AtomicUsize::new(at),
+            arrived: Notify::new(),
+            released: Notify::new(),
+        });
+        let (store, trouble) = (store.clone(), Arc::clone(&hold) as Arc<dyn Trouble>);
+        (Self { store, trouble }, hold)
+    }
+
     /// Fails the operation number `at`, counted from 1.
     pub(crate) fn failing(store: &MemoryDriver, at: usize, when: When) -> Self {
         let countdown = AtomicUsize::new(at);
@@ -132,6 +182,7 @@ impl Driver for Troubled {
             let when = if at == 0 {
                 self.trouble.before().await
             } else {
+                self.trouble.between().await;
                 When::Never
             };
             let whole = std::slice::from_ref(write);
