@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""How long a function takes from the start of its process to its first poll, and how large it is zipped.
+"""How large each function is zipped, and how long it takes from the start of its process to its first poll.
 
-    start.py PROGRAM...     for example target/dist/roadstead-combined
+    tests/emulators/sam.py all [ARCHITECTURE]   builds them, as a deployment has them
+    start.py [PROGRAM...]                       measures these, or all in target/lambda
 
-The runtime API is emulated here. The configuration names a bucket and a table at addresses where nobody
-listens: whatever a function asked of them before its first poll would be seen as time. Each program is
-started 30 times; the first start, which reads it from the disk, is told apart.
+It fails when one is larger than 10 MB or takes longer than 50 ms. The runtime API is emulated here. The
+configuration names a bucket and a table at addresses where nobody listens: whatever a function asked of them
+before its first poll would be seen as time. Each program is started 30 times; the first start, which reads it
+from the disk, is told apart. One for another processor is not started.
 """
 
-import os
+import platform
 import socket
 import statistics
 import subprocess
@@ -18,7 +20,12 @@ import time
 import zipfile
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 RUNS = 30
+LARGEST = 10_000_000
+SLOWEST_MS = 50
+# ELF, "e_machine".
+MACHINES = {62: "x86_64", 183: "aarch64"}
 CONFIGURATION = """version: 0.1
 storage:
   s3: {bucket: registry, region: us-east-1, regionendpoint: "http://127.0.0.1:9", forcepathstyle: true}
@@ -29,15 +36,33 @@ http: {secret: of this machine only, relativeurls: true}
 
 
 def main(programs):
+    programs = programs or sorted(map(str, ROOT.glob("target/lambda/*/*/bootstrap")))
+    if not programs:
+        sys.exit("nothing is built: tests/emulators/sam.py all")
+    print("| function | processor | zipped, MB | as it is, MB | first poll, ms | fastest to slowest | first start |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="roadstead-start-") as folder:
         configuration = Path(folder, "roadstead.yml")
         configuration.write_text(CONFIGURATION)
-        for program in programs:
-            first, *times = [start(program, configuration) for _ in range(RUNS + 1)]
-            size = zipped(program, Path(folder, "function.zip"))
-            print(f"{Path(program).name}: first poll after {statistics.median(times):.1f} ms"
-                  f" (fastest {min(times):.1f}, slowest {max(times):.1f}, first {first:.1f});"
-                  f" {size / 1e6:.2f} MB zipped, {os.path.getsize(program) / 1e6:.2f} MB as it is")
+        kept = [is_within(Path(program), configuration, Path(folder, "function.zip")) for program in programs]
+    return 0 if all(kept) else 1
+
+
+def is_within(program, configuration, archive):
+    """Whether a program keeps to the limits; its row of the table is printed."""
+    name = program.parent.name if program.name == "bootstrap" else program.name
+    with open(program, "rb") as file:
+        machine = MACHINES.get(int.from_bytes(file.read(20)[18:20], "little"), "unknown")
+    size, median, times = zipped(program, archive), 0, "| – | – | – |"
+    if machine == platform.machine():
+        first, *later = [start(program, configuration) for _ in range(RUNS + 1)]
+        median = statistics.median(later)
+        times = f"| {median:.1f} | {min(later):.1f} to {max(later):.1f} | {first:.1f} |"
+    print(f"| {name} | {machine} | {size / 1e6:.2f} | {program.stat().st_size / 1e6:.2f} {times}", flush=True)
+    for what, figure, limit in (("bytes zipped", size, LARGEST), ("ms to its first poll", median, SLOWEST_MS)):
+        if figure > limit:
+            print(f"{name}: {figure:.0f} {what}, and not at most {limit}", file=sys.stderr)
+    return size <= LARGEST and median <= SLOWEST_MS
 
 
 def start(program, configuration):
@@ -71,10 +96,12 @@ def start(program, configuration):
 
 
 def zipped(program, archive):
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+    """The size of what SAM uploads: the program and the configuration beside it."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.write(program, "bootstrap")
+        file.write(ROOT / "infra/package/roadstead.yml", "roadstead.yml")
     return archive.stat().st_size
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Pushes an image with one large layer by skopeo, and pulls it again: for registries of functions.
 
-    upload.py HOST:PORT [MIB]     the layer has 1024 MiB when MIB is not given
+    upload.py [MIB]              against template.yaml with every option, deployed to an emulated AWS
+    upload.py [MIB] HOST:PORT    against what is there, as `just watch`
 
-Say `just watch` first, and give this 127.0.0.1:9000. The layer is random, so that nothing makes it
-smaller. It prints how long each way took; what comes back is compared, not believed.
+The layer has 1024 MiB when MIB is not given, and is random, so that nothing makes it smaller. It prints how long
+each way took; what comes back is compared, not believed. Of a deployment, which tests/emulators/deploy.py makes,
+it also prints the most memory that the upload server has had; that fails beyond 256 MiB. It takes the functions
+that `tests/emulators/sam.py all` has built, or else those of a debug build, and the program in target/release or
+target/debug.
 """
 
 import gzip
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -19,12 +24,54 @@ import time
 from pathlib import Path
 
 MIB = 1024 * 1024
+ROOT = Path(__file__).resolve().parent.parent
+ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+FUNCTIONS = ("base", "blobs", "uploads", "manifests", "discovery", "maintenance", "combined")
+# Of the upload server, however large a layer is: the memory of the smallest task is 512.
+MOST_MIB = 256
 
 
-def main(host, mib=1024):
+def main(mib=1024, host=None):
+    if host:
+        return push_and_pull(host, int(mib))
+    with tempfile.TemporaryDirectory(prefix="roadstead-upload-") as folder:
+        collect(Path(folder))
+        deploy = [sys.executable, ROOT / "tests/emulators/deploy.py", folder, "--every-option", "Access=anonymous",
+                  f"Architecture={ARCHITECTURE}"]
+        with subprocess.Popen(deploy, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as deployment:
+            said = json.loads(deployment.stdout.readline())
+            if "ready" not in said:
+                sys.exit(f"nothing is deployed: {said}")
+            code = push_and_pull(said["ready"]["address"], int(mib))
+            print("memory", file=deployment.stdin, flush=True)
+            peak = int(deployment.stdout.readline()) / MIB
+            deployment.stdin.close()
+    print(f"the upload server had at most {peak:.0f} MiB of memory")
+    return code or (1 if peak > MOST_MIB else 0)
+
+
+def collect(folder):
+    """The programs, where deploy.py looks for them."""
+    for name in (f"roadstead-{function}" for function in FUNCTIONS):
+        program = first_of(f"target/lambda/{ARCHITECTURE}/{name}/bootstrap", f"target/debug/{name}")
+        (folder / name).mkdir()
+        subprocess.run(["strip", "-o", folder / name / "bootstrap", program], check=True)
+    subprocess.run(["strip", "-o", folder / "roadstead", first_of("target/release/roadstead", "target/debug/roadstead")],
+                   check=True)
+
+
+def first_of(*paths):
+    """Whichever of these is there."""
+    for path in paths:
+        if (ROOT / path).is_file():
+            return ROOT / path
+    sys.exit(f"{' or '.join(paths)} is not built")
+
+
+def push_and_pull(host, mib):
     with tempfile.TemporaryDirectory(prefix="roadstead-upload-") as folder:
         source, target = Path(folder, "source"), Path(folder, "target")
-        layer = write_image(source, int(mib))
+        layer = write_image(source, mib)
         remote = f"docker://{host}/large:latest"
         pushed = timed("push", "--dest-tls-verify=false", f"oci:{source}:latest", remote)
         pulled = timed("pull", "--src-tls-verify=false", remote, f"oci:{target}:latest")

@@ -57,7 +57,7 @@ def install():
             raise RuntimeError(done.stderr.strip().splitlines()[-1])
 
 
-def start():
+def start(command=(PROGRAM,)):
     # Another process may take the free port before MiniStack does; then it ends at once.
     for _ in range(5):
         port = free_port()
@@ -68,7 +68,7 @@ def start():
             "AUTH": "true",
         }
         process = subprocess.Popen(
-            [PROGRAM], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + PATIENCE

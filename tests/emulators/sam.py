@@ -2,7 +2,7 @@
 """`sam validate --lint` and `sam build` of template.yaml, by AWS's own tools from PyPI.
 
     sam.py                  validates, and builds the function that has all routes, for this machine
-    sam.py all              builds every function
+    sam.py all [arm64]      builds every function, for the processor that is named; benches/start.py measures them
     sam.py validate         builds none
 
 SAM, cargo-lambda and zig are installed into tests/.cache if they are not there. Where PyPI cannot be
@@ -11,6 +11,7 @@ reached this says SKIPPED, and why.
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,9 +23,11 @@ import tools  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+# Bytes of a function, zipped: a start after a pause reads it.
+LARGEST = 10_000_000
 
 
-def main(what):
+def main(what, architecture=ARCHITECTURE):
     try:
         # zig is looked for as `python3 -m ziglang`: its Python goes first.
         folders = [tools.install(name) / "bin" for name in ("cargo-lambda", "sam")]
@@ -51,9 +54,13 @@ def main(what):
         return
     functions = [] if what == "all" else ["CombinedFunction"]
     with tempfile.TemporaryDirectory(prefix="roadstead-sam-") as folder:
-        sam("build", *functions, "--build-dir", folder, "--parameter-overrides", f"Architecture={ARCHITECTURE}")
+        sam("build", *functions, "--build-dir", folder, "--parameter-overrides", f"Architecture={architecture}")
         for bootstrap in sorted(Path(folder).glob("*/bootstrap")):
-            print(f"{bootstrap.parent.name}: {bootstrap.stat().st_size / 1e6:.1f} MB")
+            archive = shutil.make_archive(f"{folder}/{bootstrap.parent.name}", "zip", bootstrap.parent)
+            size = os.path.getsize(archive)
+            print(f"{bootstrap.parent.name}: {size / 1e6:.2f} MB zipped")
+            if size > LARGEST:
+                sys.exit(f"{bootstrap.parent.name} is larger than {LARGEST / 1e6:.0f} MB zipped")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@
 //! registry, so nothing here can drift along with a mistake in it.
 //!
 //! - [`Registry`] starts, stops, kills and restarts a registry; [`Implementation`] says which one, so that
-//!   the same requests can go to Roadstead and to Debian's `docker-registry`.
+//!   the same requests can go to Roadstead and to Distribution's `docker-registry`.
 //! - [`Connection`] and [`Request`] are a small HTTP/1.1 client that sends exactly what it is told to.
 //! - [`Image`] makes images from a seed; [`Digest`](digest) names content.
 //! - A [`receiver::Receiver`] is who is told what happens.
-//! - A [`Store`] is a directory, a bucket, or a bucket and a table, as ROADSTEAD_STORE says.
+//! - A [`Store`] is a directory, a bucket of one store or another, or a bucket and a table, as ROADSTEAD_STORE says.
 //! - [`users`] are three people with passwords.
 //! - [`tool`] runs real clients such as skopeo, and [`skip!`] says aloud when one is missing.
 //!

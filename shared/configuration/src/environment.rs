@@ -124,6 +124,10 @@ impl Variable<'_> {
 
     fn value(&self) -> Result<Node, String> {
         let origin = self.origin.clone();
+        // A key in PEM, whose lines YAML would fold into one.
+        if self.value.starts_with("-----BEGIN ") {
+            return Ok(Node::text(origin, self.value));
+        }
         let document = yaml::parse(self.value, &move |_| origin.clone(), &[])
             .map_err(|error| error.message)?;
         Ok(document.root)

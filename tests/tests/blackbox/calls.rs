@@ -1,14 +1,18 @@
 //! What is asked of the table and of the bucket for one request, once a registry is warm.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use roadstead_tests::faults::{Fate, Faults};
+use roadstead_tests::image::noise;
 use roadstead_tests::registry::Setup;
 use roadstead_tests::store::Kind;
 use roadstead_tests::{
-    Image, Implementation, Response, Store, ministack, require_ministack, sha256,
+    Image, Implementation, Response, Store, ministack, path_of, require_ministack, sha256,
 };
 use serde_json::json;
+
+const MIB: usize = 1024 * 1024;
 
 /// Operations of DynamoDB by their names, those of S3 by method and target.
 #[derive(Clone, Default)]
@@ -104,4 +108,93 @@ fn an_upload_in_parts_is_ended_by_four_calls_to_the_bucket() {
         let found = other.head(&format!("/v2/a/b/blobs/{digest}")).expect(200);
         assert_eq!(found.need("content-length"), content.len().to_string());
     }
+}
+
+/// What docs/serverless.md and benches/costs.py count with, where they say what a push costs.
+#[test]
+fn a_push_through_the_upload_server_asks_for_what_the_estimate_says() {
+    require_ministack!();
+    let store = Store::of(Kind::S3Dynamodb);
+    let faults = Faults::before(ministack::address().unwrap());
+    let calls = Calls::through(&faults);
+    let through = json!({
+        "storage": {"s3": {"regionendpoint": faults.url(), "chunksize": 5 * MIB}},
+        "metadata": {"dynamodb": {"endpoint": faults.url()}},
+        "http": {"uploadorigin": "/"},
+    });
+    let setup = |implementation| {
+        let setup = Setup::new(implementation).store(&store);
+        setup.config(through.clone())
+    };
+    let uploads = setup(Implementation::Roadstead);
+    let uploads = uploads.subcommand("uploads").start();
+    let registry = setup(Implementation::Lambda).env("ROADSTEAD_UPLOADS", &uploads.host());
+    let registry = registry.start();
+    // The first push finds out what is remembered, as what conditional writes are worth.
+    let warm = noise(0, 12 * MIB);
+    let location = registry.append(&registry.begin_upload("a/b"), &warm);
+    let _ = registry
+        .finish_upload(&location, &sha256(&warm), b"")
+        .expect(201);
+    for seed in [1, 2] {
+        let image = Image::seeded(seed);
+        registry.push_image("a/b", &format!("other{seed}"), &image);
+        let layer = noise(seed, 12 * MIB);
+        let made = |request: &dyn Fn() -> Response, status| {
+            let (response, made) = calls.of(request);
+            (response.expect(status), summary(&made))
+        };
+        let begin = || registry.request("POST", "/v2/a/b/blobs/uploads/").send();
+        let (begun, asked) = made(&begin, 202);
+        assert_eq!(asked, ["1 PutItem"]);
+        let location = begun.location();
+        let append = || {
+            let patch = registry.request("PATCH", path_of(&location));
+            patch.body(&*layer).send()
+        };
+        let (appended, asked) = made(&append, 202);
+        // Three parts, and the state of the upload.
+        assert_eq!(
+            asked,
+            ["1 GET", "3 GetItem", "1 POST", "4 PUT", "1 UpdateItem"]
+        );
+        let location = appended.location();
+        let finish = || registry.finish_upload(&location, &sha256(&layer), b"");
+        let (_, asked) = made(&finish, 201);
+        let expected = [
+            "1 DELETE",
+            "1 GET",
+            "3 GetItem",
+            "1 POST",
+            "1 TransactWriteItems",
+        ];
+        assert_eq!(asked, expected);
+        let push = || {
+            let put = registry.request("PUT", "/v2/a/b/manifests/v1");
+            let put = put.header("Content-Type", image.media_type());
+            put.body(image.manifest()).send()
+        };
+        let (_, asked) = made(&push, 201);
+        // Each blob is looked for before, with its size, and after.
+        let blobs = image.blobs().len();
+        let expected = [
+            format!("{} GetItem", 3 * blobs),
+            format!("{blobs} HEAD"),
+            "1 TransactWriteItems".to_owned(),
+        ];
+        assert_eq!(asked, expected);
+    }
+}
+
+/// How many of each kind: operations of DynamoDB by name, those of S3 by method.
+fn summary(calls: &[String]) -> Vec<String> {
+    let mut kinds = BTreeMap::<_, usize>::new();
+    for call in calls {
+        let kind = call.split(' ').next().unwrap_or_default();
+        *kinds.entry(kind).or_default() += 1;
+    }
+    let counts = kinds.iter();
+    counts
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect()
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod defaults;
+mod deployed;
+mod every_option;
 mod permissions;
 mod routes;
 mod stack;

@@ -1,186 +1,25 @@
 //! What `sam deploy` makes of the template: an emulated AWS that enforces the functions' policies,
 //! and the deployed functions behind the deployed behaviours.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
 use roadstead_tests::event_bus::EventBus;
 use roadstead_tests::image::{OCI_MANIFEST, descriptor, noise};
 use roadstead_tests::registry::with_query;
-use roadstead_tests::{Address, Image, Request, Response, path_of, require, sha256, skip, tool};
+use roadstead_tests::{Image, path_of, require, sha256, skip};
 use serde_json::{Value, json};
 
-const FUNCTIONS: [&str; 7] = [
-    "base",
-    "blobs",
-    "uploads",
-    "manifests",
-    "discovery",
-    "maintenance",
-    "combined",
-];
-
-struct Deployment {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    address: Address,
-    /// The URL of the emulated AWS.
-    aws: String,
-    functions: usize,
-    _bootstraps: tempfile::TempDir,
-}
-
-impl Deployment {
-    /// `Err` is why it cannot be had.
-    fn new(parameters: &[&str]) -> Result<Self, String> {
-        let bootstraps = bootstraps()?;
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators/deploy.py");
-        let mut child = Command::new("python3")
-            .arg(program)
-            .arg(bootstraps.path())
-            .arg(format!("Architecture={}", architecture()))
-            .args(parameters)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("there is no python3: {error}"))?;
-        let input = child.stdin.take();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let said = line(&mut output);
-        if let Some(reason) = said["skip"].as_str() {
-            child.wait().unwrap();
-            return Err(reason.to_owned());
-        }
-        assert!(said["ready"].is_object(), "{said}");
-        let ready = &said["ready"];
-        let address = ready["address"].as_str().unwrap().parse().unwrap();
-        Ok(Self {
-            child,
-            input,
-            output,
-            address: Address::Tcp(address),
-            aws: ready["aws"].as_str().unwrap().to_owned(),
-            functions: ready["functions"].as_array().unwrap().len(),
-            _bootstraps: bootstraps,
-        })
-    }
-
-    fn request(&self, method: &str, target: &str) -> Request {
-        Request::new(self.address.clone(), method, target)
-    }
-
-    fn get(&self, target: &str) -> Response {
-        self.request("GET", target).send()
-    }
-
-    fn tell(&mut self, command: &str) -> Value {
-        let input = self.input.as_mut().unwrap();
-        writeln!(input, "{command}").unwrap();
-        line(&mut self.output)
-    }
-
-    fn push_blob(&self, repository: &str, content: &[u8]) -> String {
-        let begun = self.request("POST", &format!("/v2/{repository}/blobs/uploads/"));
-        let location = begun.send().expect(202).location();
-        let digest = sha256(content);
-        let finish = with_query(path_of(&location), &format!("digest={digest}"));
-        let finish = self.request("PUT", &finish).body(content);
-        let pushed = finish.send().expect(201);
-        assert_eq!(pushed.need("Docker-Content-Digest"), digest);
-        digest
-    }
-
-    fn push_manifest(&self, repository: &str, reference: &str, image: &Image) -> Response {
-        let target = format!("/v2/{repository}/manifests/{reference}");
-        let put = self.request("PUT", &target);
-        let put = put.header("Content-Type", image.media_type());
-        put.body(image.manifest()).send().expect(201)
-    }
-
-    /// The blob, wherever the registry sends for it.
-    fn pull_blob(&self, repository: &str, digest: &str) -> Vec<u8> {
-        let sent = self
-            .get(&format!("/v2/{repository}/blobs/{digest}"))
-            .expect(307);
-        let location = sent.need("Location");
-        assert!(location.contains("X-Amz-Signature="), "{location}");
-        let url = location.strip_prefix("http://").unwrap();
-        let (host, _) = url.split_once('/').unwrap();
-        let address = Address::Tcp(host.parse().unwrap());
-        let target = path_of(location);
-        Request::new(address, "GET", target).send().expect(200).body
-    }
-}
-
-impl Drop for Deployment {
-    fn drop(&mut self) {
-        // Ends the emulator as well.
-        drop(self.input.take());
-        self.child.wait().unwrap();
-    }
-}
-
-fn line(output: &mut impl BufRead) -> Value {
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
-}
-
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
-/// The functions as `sam build` would have them: those in ROADSTEAD_BOOTSTRAPS, or those that
-/// cargo has built beside the tests, without what is for debuggers.
-fn bootstraps() -> Result<tempfile::TempDir, String> {
-    let strip = tool::find("strip").ok_or("strip is not installed")?;
-    let built = std::env::current_exe().unwrap();
-    let built = built.ancestors().nth(2).unwrap();
-    let given = std::env::var_os("ROADSTEAD_BOOTSTRAPS").map(PathBuf::from);
-    let folder = tempfile::tempdir().unwrap();
-    for function in FUNCTIONS {
-        let name = format!("roadstead-{function}");
-        let program = match &given {
-            Some(given) => given.join(&name).join("bootstrap"),
-            None => built.join(&name),
-        };
-        if !program.is_file() {
-            return Err(format!(
-                "{} is missing: cargo build -p {name} --features lambda",
-                program.display()
-            ));
-        }
-        let bootstrap = folder.path().join(&name).join("bootstrap");
-        std::fs::create_dir(bootstrap.parent().unwrap()).unwrap();
-        let arguments = [Path::new("-o"), &bootstrap, &program];
-        tool::run(&strip, arguments).success();
-    }
-    Ok(folder)
-}
-
-macro_rules! deployed {
-    ($parameters:expr) => {
-        match Deployment::new($parameters) {
-            Ok(deployment) => deployment,
-            Err(reason) => skip!("{reason}"),
-        }
-    };
-}
+use crate::deployed::{Deployment, deployed};
 
 #[test]
 fn what_is_deployed_takes_a_push_and_gives_it_back() {
     let mut deployment = deployed!(&["Access=anonymous", "DeleteEnabled=true"]);
     assert_eq!(deployment.functions, 5);
     everything(&mut deployment);
-    skopeo(&deployment);
     // Who does not come through the edge gets nothing.
     let refused = deployment.tell("direct BaseFunction");
     assert_eq!(refused["statusCode"], 403, "{refused}");
+    // Its layers fit into one request.
+    let skopeo = require!("skopeo");
+    deployment.push_and_pull(&skopeo, "skopeo/blobs/uploads/app", &Image::seeded(11));
 }
 
 /// With the permission that each function has for the bus.
@@ -385,24 +224,4 @@ fn lists(deployment: &Deployment, name: &str, image: &Image) {
     assert_eq!(tags["tags"], json!(["v1"]));
     let catalog = deployment.get("/v2/_catalog").expect(200).json();
     assert_eq!(catalog["repositories"], json!([name]));
-}
-
-/// A client that nobody adjusted either; its layers fit into one request.
-fn skopeo(deployment: &Deployment) {
-    let program = require!("skopeo");
-    let folder = tempfile::tempdir().unwrap();
-    let (source, target) = (folder.path().join("source"), folder.path().join("target"));
-    let image = Image::seeded(11);
-    image.write_layout(&source, "v1");
-    let host = deployment.address.host();
-    let remote = format!("docker://{host}/skopeo/blobs/uploads/app:v1");
-    let pushed = format!("oci:{}:v1", source.display());
-    let pulled = format!("oci:{}:v1", target.display());
-    let copy = |flag: &str, from: &str, to: &str| {
-        tool::run(&program, ["copy", flag, from, to]).success();
-    };
-    copy("--dest-tls-verify=false", &pushed, &remote);
-    copy("--src-tls-verify=false", &remote, &pulled);
-    let index = std::fs::read_to_string(target.join("index.json")).unwrap();
-    assert!(index.contains(&image.digest()), "{index}");
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use roadstead_configuration::middleware::StorageOptions;
 use roadstead_configuration::{Configuration, configuration_path};
 
 use crate::{load_with, minimal, owned, problems_with, source};
@@ -238,6 +239,29 @@ fn a_value_is_yaml_but_a_text_may_be_anything() {
     let found = problems_with(&minimal(""), &[("REGISTRY_HTTP_SECRET", "pass #1")]);
     let expected = "W REGISTRY_HTTP_SECRET: what follows \" #\" is a comment and not part of the value; quote the value if it is not meant to be";
     assert_eq!(found, [expected]);
+}
+
+/// As functions have them, whose secrets are variables: YAML would fold the lines into one.
+#[test]
+fn a_key_in_pem_keeps_its_lines() {
+    let pem =
+        "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMG\nByqGSM49AgEG\n-----END PRIVATE KEY-----\n";
+    let variables = [
+        ("REGISTRY_MIDDLEWARE_STORAGE_0_NAME", "cloudfront"),
+        (
+            "REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_BASEURL",
+            "https://d1",
+        ),
+        ("REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_KEYPAIRID", "K2"),
+        ("REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_PRIVATEKEY", pem),
+    ];
+    let middleware = load_with(FILE, &variables).configuration.middleware;
+    let StorageOptions::Cloudfront(options) = &middleware.storage[0].options else {
+        panic!("{middleware:?}");
+    };
+    assert_eq!(options.privatekey.as_ref().unwrap().expose(), pem);
+    let secret = one("REGISTRY_HTTP_SECRET", pem).http.secret;
+    assert_eq!(secret.unwrap().expose(), pem);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads, Object,
-    Share, Stat, Turn, Upload, UploadNotes, Write,
+    Apart, ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, MemoryDriver,
+    NotedUploads, Object, Share, Stat, Turn, Upload, UploadNotes, UrlSigner, Write,
 };
 
 /// What happens around an operation of the store.
@@ -111,6 +112,7 @@ async fn troubled<T>(
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl Driver for Troubled {
     fn name(&self) -> &'static str {
@@ -169,8 +171,16 @@ impl Driver for Troubled {
         troubled(&*self.trouble, self.store.delete(key)).await
     }
 
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        troubled(&*self.trouble, self.store.delete_if(key, seen)).await
+    }
+
     async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
         self.store.turn(name, share).await
+    }
+
+    async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {
+        troubled(&*self.trouble, self.store.abandon(prefix, since)).await
     }
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
@@ -180,6 +190,10 @@ impl Driver for Troubled {
     fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
         let keeps_notes = self.store.noted_uploads().is_some();
         keeps_notes.then_some(self)
+    }
+
+    fn signer(&self) -> Option<&dyn UrlSigner> {
+        self.store.signer()
     }
 }
 
@@ -200,6 +214,7 @@ struct TroubledUpload {
     trouble: Arc<dyn Trouble>,
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl Upload for TroubledUpload {
     fn size(&self) -> u64 {

@@ -395,3 +395,38 @@ fn a_root_that_is_made_anew_gets_a_journal_of_its_own() {
     let found: Vec<String> = contents(copy.path()).into_keys().collect();
     assert_eq!(found, ["d"]);
 }
+
+/// Otherwise a file that gets its name after everything was forced would be in no journal any more.
+#[test]
+fn the_journal_is_not_emptied_before_what_it_says_is_done() {
+    let store = tempfile::tempdir().unwrap();
+    let driver = open(store.path(), 1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = open(elsewhere.path(), 1);
+    let file = tempfile::tempfile_in(store.path()).unwrap();
+    let writes = [write(
+        "d",
+        &Bytes::from_static(b"content"),
+        WriteMode::Overwrite,
+    )];
+    let applying = journal(&driver).append(&writes, [&file], &|_| Ok(()));
+    let applying = applying.unwrap().unwrap();
+    let order = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            journal(&driver).shared.force().unwrap();
+            order.lock().unwrap().push("forced");
+        });
+        while journal(&driver).shared.lock().closed.is_none() {
+            std::thread::yield_now();
+        }
+        // As much as that thread has left to do, were it not to wait.
+        for _ in 0..3 {
+            in_runtime(take(&other, Step::Write(vec!["d"], 1))).unwrap();
+            journal(&other).shared.force().unwrap();
+        }
+        order.lock().unwrap().push("done");
+        drop(applying);
+    });
+    assert_eq!(*order.lock().unwrap(), ["done", "forced"]);
+}
