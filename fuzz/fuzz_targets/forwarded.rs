@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Uri};
 use libfuzzer_sys::fuzz_target;
-use roadstead_api::{Api, ApiOptions, Connection, Peer, Secret, TrustedProxies, UrlOptions, Urls};
+use roadstead_api::{Api, ApiOptions, Connection, Peer, Secret, TrustedProxies, Urls};
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_registry::{Policy, Registry};
 use roadstead_storage::{Driver, MemoryDriver};
@@ -16,17 +16,7 @@ const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c
 static API: LazyLock<Api> = LazyLock::new(|| {
     let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
     let layout = Layout::new(Arc::clone(&driver), Options::default());
-    let urls = UrlOptions {
-        host: None,
-        relative: false,
-        prefix: "/".to_owned(),
-    };
-    let options = ApiOptions {
-        urls,
-        secret: Secret::new(b"secret"),
-        max_catalog_entries: 1000,
-        max_tags: 1000,
-    };
+    let options = ApiOptions::new(Secret::new(b"secret"));
     Api::new(Registry::new(Arc::new(layout), driver, Policy::default()), options)
 });
 

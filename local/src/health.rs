@@ -52,7 +52,7 @@ impl Health {
     }
 
     /// Starts the configured checks, the first of each after its interval, in tasks that end with
-    /// the set; until a check fails, it counts as well.
+    /// the set; until a check fails, it counts as well. Without a `driver` nobody needs the storage.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl Health {
     pub fn watch(
         &self,
         health: &configuration::Health,
-        driver: &Arc<dyn Driver>,
+        driver: Option<&Arc<dyn Driver>>,
     ) -> anyhow::Result<JoinSet<()>> {
         let mut tasks = JoinSet::new();
         for check in checks::of(health, driver)? {

@@ -2,6 +2,7 @@
 //! `READY <port>` or `SKIP <reason>`, and end what they started when their standard input ends.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,12 @@ pub(crate) fn url(answer: &str) -> Result<String, String> {
         Some(("SKIP", reason)) => Err(reason.to_owned()),
         _ => panic!("the launcher says {answer:?}"),
     }
+}
+
+/// Where what has this URL listens.
+pub(crate) fn address(url: &str) -> SocketAddr {
+    let address = url.trim_start_matches("http://").parse();
+    address.expect("an address and a port")
 }
 
 /// Starts an emulator that ends when this process does: its standard input is closed then.

@@ -5,7 +5,7 @@
 //! registry, so nothing here can drift along with a mistake in it.
 //!
 //! - [`Registry`] starts, stops, kills and restarts a registry; [`Implementation`] says which one, so that
-//!   the same requests can go to Roadstead and to Debian's `docker-registry`.
+//!   the same requests can go to Roadstead and to Distribution's `docker-registry`.
 //! - [`Connection`] and [`Request`] are a small HTTP/1.1 client that sends exactly what it is told to.
 //! - [`Image`] makes images from a seed; [`Digest`](digest) names content.
 //! - A [`receiver::Receiver`] is who is told what happens.

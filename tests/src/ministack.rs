@@ -39,9 +39,7 @@ pub fn url() -> Result<&'static str, &'static str> {
 /// # Panics
 /// When its launcher says something else.
 pub fn address() -> Result<SocketAddr, &'static str> {
-    let url = url()?;
-    let address = url.trim_start_matches("http://").parse();
-    Ok(address.expect("an address and a port"))
+    url().map(emulator::address)
 }
 
 /// The URL, or a skip that says why there is none.

@@ -26,7 +26,7 @@ pub enum Implementation {
     /// The one under test as a Lambda function, behind an emulated Function URL.
     Lambda,
     /// CNCF Distribution: the first `docker-registry` of `PATH`, that of Debian's package as a rule.
-    Debian,
+    Distribution,
 }
 
 impl Implementation {
@@ -39,7 +39,7 @@ impl Implementation {
         match self {
             Self::Roadstead => Some(roadstead()),
             Self::Lambda => Some(built("roadstead-on-lambda")),
-            Self::Debian => tool::find("docker-registry"),
+            Self::Distribution => tool::find("docker-registry"),
         }
     }
 }

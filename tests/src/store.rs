@@ -1,16 +1,18 @@
 //! Where a registry stores: a directory, a bucket, or a bucket and a table.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::ministack::{self, BUCKET, KEY};
-use crate::{lambda, tool, yaml};
+use crate::{emulator, lambda, swift, tool, wait, yaml};
 
-/// Chooses the kind of every store: `filesystem`, `s3` or `s3+dynamodb`.
+/// Chooses the kind of every store: `filesystem`, `s3`, `swift` or `s3+dynamodb`.
 pub const KIND: &str = "ROADSTEAD_STORE";
 
 /// What a store is made of.
@@ -20,6 +22,8 @@ pub enum Kind {
     Filesystem,
     /// A folder of a bucket.
     S3,
+    /// A folder of a bucket in OpenStack Swift, which is stricter than the emulator, and looks at no `If-Match`.
+    Swift,
     /// A folder of a bucket and a table of DynamoDB.
     S3Dynamodb,
 }
@@ -34,8 +38,9 @@ impl Kind {
         match std::env::var(KIND).as_deref() {
             Err(_) | Ok("filesystem") => Self::Filesystem,
             Ok("s3") => Self::S3,
+            Ok("swift") => Self::Swift,
             Ok("s3+dynamodb") => Self::S3Dynamodb,
-            Ok(other) => panic!("{KIND}={other}: there are filesystem, s3 and s3+dynamodb"),
+            Ok(other) => panic!("{KIND}={other}: there are filesystem, s3, swift and s3+dynamodb"),
         }
     }
 }
@@ -88,7 +93,7 @@ impl Store {
         let name = directory.path().file_name().expect("it has a name");
         // One emulator may serve several runs: the name is unique on this machine, and the time
         // tells apart those that come one after another.
-        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock");
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
         let name = format!(
             "{}-{}",
             name.to_string_lossy().trim_start_matches('.'),
@@ -120,9 +125,8 @@ impl Store {
         if self.0.kind == Kind::Filesystem {
             return json!({"storage": {"filesystem": {"rootdirectory": self.directory()}}});
         }
-        let mut url = ministack::url()
-            .expect("tests over a bucket need MiniStack")
-            .to_owned();
+        let [key, secret] = self.keys();
+        let mut url = self.url().to_owned();
         if lambda::is_front() {
             // Functions redirect to the bucket. Clients keep their credentials for the host they
             // were given for, and a bucket is another one.
@@ -134,8 +138,8 @@ impl Store {
                 "region": "us-east-1",
                 "regionendpoint": url,
                 "forcepathstyle": true,
-                "accesskey": KEY,
-                "secretkey": KEY,
+                "accesskey": key,
+                "secretkey": secret,
                 "rootdirectory": format!("/{}", self.0.name),
             },
             // The tests look at the bytes that the registry sends.
@@ -145,6 +149,45 @@ impl Store {
             config["metadata"] = dynamodb(&self.0.name);
         }
         config
+    }
+
+    /// Where its bucket is served, and its table if it has one.
+    ///
+    /// # Panics
+    /// When the store has no bucket, or its emulator cannot be had.
+    #[must_use]
+    #[track_caller]
+    pub fn service(&self) -> SocketAddr {
+        emulator::address(self.url())
+    }
+
+    /// Waits until all that was stored before is older than what is stored from now on: Swift counts in
+    /// whole seconds and rounds up, so that what was stored just now is from the future.
+    pub fn wait_for_the_past(&self) {
+        if self.0.kind == Kind::Swift {
+            let age = || SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
+            let second = || age().as_secs();
+            let begun = second();
+            wait::until("the second to be over", || {
+                (second() != begun).then_some(())
+            });
+        }
+    }
+
+    #[track_caller]
+    fn url(&self) -> &'static str {
+        match self.0.kind {
+            Kind::Filesystem => panic!("the store is a directory"),
+            Kind::S3 | Kind::S3Dynamodb => ministack::url().expect("such tests need MiniStack"),
+            Kind::Swift => swift::url().expect("such tests need Swift"),
+        }
+    }
+
+    fn keys(&self) -> [&'static str; 2] {
+        match self.0.kind {
+            Kind::Swift => [swift::KEY, swift::SECRET],
+            _ => [KEY; 2],
+        }
     }
 
     /// Creates the table, if there is to be one.

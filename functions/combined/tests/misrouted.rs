@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
-use roadstead_api::{Api, ApiOptions, Secret, UrlOptions, edge};
+use roadstead_api::{Api, ApiOptions, Secret, edge};
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_registry::{Policy, Registry};
 use roadstead_storage::{Driver, MemoryDriver};
@@ -21,17 +21,7 @@ fn api() -> Api {
     let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
     let layout = Layout::new(Arc::clone(&driver), Options::default());
     let registry = Registry::new(Arc::new(layout), driver, Policy::default());
-    let urls = UrlOptions {
-        host: None,
-        relative: false,
-        prefix: "/".to_owned(),
-    };
-    let options = ApiOptions {
-        urls,
-        secret: Secret::new(b"secret"),
-        max_catalog_entries: 1000,
-        max_tags: 1000,
-    };
+    let options = ApiOptions::new(Secret::new(b"secret"));
     Api::new(registry, options)
 }
 

@@ -42,15 +42,14 @@ async fn registry() -> Router {
     }
     let registry = Registry::new(Arc::new(layout), driver, Policy::default());
     let urls = UrlOptions {
-        host: None,
-        relative: false,
         prefix: "/my/".to_owned(),
+        ..UrlOptions::default()
     };
     let options = ApiOptions {
         urls,
-        secret: Secret::new(b"secret"),
         max_catalog_entries: 4,
         max_tags: 3,
+        ..ApiOptions::new(Secret::new(b"secret"))
     };
     let routes = roadstead_discovery::router(Api::new(registry, options));
     edge(routes, "/my/", HeaderMap::new())

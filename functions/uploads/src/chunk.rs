@@ -25,10 +25,11 @@ pub(crate) async fn chunk(
 ) -> Result<Response, Error> {
     let state = UploadState::verify(query.get("_state"), &api.options.secret, &name, &id)?;
     let range = ChunkRange::of(&headers)?;
+    let chunk = Chunk { state, range, body };
     detached(async move {
         let mut upload = api.registry.repository(&name).uploads().open(&id).await?;
-        check_order(&upload, &state, range, &api, &urls)?;
-        append(&mut upload, range, body, None).await?;
+        chunk.append(&mut upload, None, (&api, &urls)).await?;
+        upload.checkpoint().await?;
         let progress = Progress::of(upload.session(), upload.size());
         let headers = progress.headers_of_empty(&api, &urls);
         Ok((StatusCode::ACCEPTED, headers).into_response())
@@ -36,41 +37,44 @@ pub(crate) async fn chunk(
     .await
 }
 
-/// Appends `body` and makes what came survive, whether it came whole or not.
-async fn append(
-    upload: &mut OpenUpload<'_>,
-    range: Option<ChunkRange>,
-    body: Body,
-    also: Option<Algorithm>,
-) -> Result<(), Error> {
-    let before = upload.size();
-    let appended = upload.append(stream(body), also).await;
-    upload.checkpoint().await?;
-    appended?;
-    check_length(range, upload.size() - before)
+/// The bytes that a request brings, and where it says that they go.
+pub(crate) struct Chunk {
+    pub(crate) state: UploadState,
+    pub(crate) range: Option<ChunkRange>,
+    pub(crate) body: Body,
 }
 
-/// The client's state and its `Content-Range`, if any, must say what the upload has.
-///
-/// # Errors
-///
-/// `RANGE_INVALID` with all that the client needs to go on.
-pub(crate) fn check_order(
-    upload: &OpenUpload<'_>,
-    state: &UploadState,
-    range: Option<ChunkRange>,
-    api: &Api,
-    urls: &Urls,
-) -> Result<(), Error> {
-    let size = upload.size();
-    if state.offset() != size || range.is_some_and(|range| range.first != size) {
-        return Err(Progress::of(upload.session(), size).out_of_order(api, urls));
+impl Chunk {
+    /// Appends the bytes, hashing them with `also` besides. What came survives when they do not
+    /// come whole; otherwise that is left to the caller.
+    ///
+    /// # Errors
+    ///
+    /// `RANGE_INVALID` with all that the client needs to go on, and `SIZE_INVALID` for bytes that
+    /// are more or fewer than it says.
+    pub(crate) async fn append(
+        self,
+        upload: &mut OpenUpload<'_>,
+        also: Option<Algorithm>,
+        (api, urls): (&Api, &Urls),
+    ) -> Result<(), Error> {
+        let Self { state, range, body } = self;
+        let before = upload.size();
+        if state.offset() != before || range.is_some_and(|range| range.first != before) {
+            return Err(Progress::of(upload.session(), before).out_of_order(api, urls));
+        }
+        let appended = upload.append(stream(body), also).await;
+        let appended = appended.map_err(Error::from);
+        let whole = appended.and_then(|()| check_length(range, upload.size() - before));
+        if whole.is_err() {
+            upload.checkpoint().await?;
+        }
+        whole
     }
-    Ok(())
 }
 
 /// A body of unknown length must turn out as long as its range.
-pub(crate) fn check_length(range: Option<ChunkRange>, received: u64) -> Result<(), Error> {
+fn check_length(range: Option<ChunkRange>, received: u64) -> Result<(), Error> {
     if range.is_some_and(|range| range.length() != received) {
         return Err(Error::new(
             ErrorCode::SizeInvalid,

@@ -8,8 +8,7 @@ use roadstead_api::extract::{Name, Query, UploadId};
 use roadstead_api::{Api, Error, Notifier, UploadState, Urls, detached, response};
 use roadstead_oci::{Digest, ErrorCode, RepositoryName};
 
-use crate::begin::stream;
-use crate::chunk::{check_length, check_order};
+use crate::chunk::Chunk;
 use crate::content_range::ChunkRange;
 
 /// Ends the upload with a blob.
@@ -26,12 +25,14 @@ pub(crate) async fn finish(
     let digest = query.digest("digest")?;
     let digest = digest.ok_or_else(|| Error::new(ErrorCode::DigestInvalid, "digest missing"))?;
     let range = ChunkRange::of(&headers)?;
-    let is_all_there = body.is_end_stream();
+    let all_there = (body.is_end_stream() && range.is_none()).then_some(state.offset());
+    let chunk = Chunk { state, range, body };
     let created = response::created(&urls.blob(&name, &digest), &digest);
     detached(async move {
         let uploads = api.registry.repository(&name).uploads();
-        let size = state.offset();
-        if is_all_there && range.is_none() && uploads.finish_known(&id, size, &digest).await? {
+        if let Some(size) = all_there
+            && uploads.finish_known(&id, size, &digest).await?
+        {
             notifier.blob_pushed(&name, &digest, size).await;
             return Ok(());
         }
@@ -41,15 +42,8 @@ pub(crate) async fn finish(
             }
             upload => upload?,
         };
-        check_order(&upload, &state, range, &api, &urls)?;
-        let before = upload.size();
-        let appended = upload.append(stream(body), Some(digest.algorithm())).await;
-        let appended = appended.map_err(Error::from);
-        let appended = appended.and_then(|()| check_length(range, upload.size() - before));
-        if let Err(error) = appended {
-            upload.checkpoint().await?;
-            return Err(error);
-        }
+        let also = Some(digest.algorithm());
+        chunk.append(&mut upload, also, (&api, &urls)).await?;
         let size = upload.size();
         upload.finish(&digest).await?;
         notifier.blob_pushed(&name, &digest, size).await;

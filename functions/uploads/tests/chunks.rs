@@ -23,15 +23,12 @@ fn registry() -> Router {
     let layout = Layout::new(Arc::clone(&driver), Options::default());
     let registry = Registry::new(Arc::new(layout), driver, Policy::default());
     let urls = UrlOptions {
-        host: None,
         relative: true,
-        prefix: "/".to_owned(),
+        ..UrlOptions::default()
     };
     let options = ApiOptions {
         urls,
-        secret: Secret::new(b"secret"),
-        max_catalog_entries: 1000,
-        max_tags: 1000,
+        ..ApiOptions::new(Secret::new(b"secret"))
     };
     let routes = roadstead_uploads::router(Api::new(registry, options));
     edge(routes, "/", HeaderMap::new())

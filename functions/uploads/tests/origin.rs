@@ -31,15 +31,12 @@ impl Pair {
         let layout = Layout::new(Arc::clone(&driver), Options::default());
         let registry = Registry::new(Arc::new(layout), driver, Policy::default());
         let urls = UrlOptions {
-            host: None,
             relative,
-            prefix: "/".to_owned(),
+            ..UrlOptions::default()
         };
         let options = ApiOptions {
             urls,
-            secret: Secret::new(b"secret"),
-            max_catalog_entries: 1000,
-            max_tags: 1000,
+            ..ApiOptions::new(Secret::new(b"secret"))
         };
         let api = Api::new(registry, options).with_upload_origin(Some(origin));
         let whole = |routes| edge(routes, "/", HeaderMap::new());

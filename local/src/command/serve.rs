@@ -11,6 +11,8 @@ use roadstead_configuration::http::{Http, MinimumTls, Net};
 use roadstead_configuration::log::{Formatter, Level};
 use roadstead_configuration::{Configuration, Loaded};
 use roadstead_events::{Broadcaster, Delivery};
+use roadstead_registry::Registry;
+use roadstead_storage::Driver;
 
 use super::{ConfigurationPath, Failure, ended};
 use crate::access_log::AccessLog;
@@ -103,14 +105,15 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     file_limit::raise();
     let http = &configuration.http;
     let metrics = debug::metrics(http)?;
-    let mut storage = compose::storage(configuration)?;
-    if let Some(metrics) = &metrics {
-        storage.driver = metrics.measured(storage.driver);
-    }
-    let driver = Arc::clone(&storage.driver);
     let health = Health::default();
-    let events = compose::events(configuration, &storage, Delivery::Queued)?;
-    let registry = compose::registry_over(configuration, storage)?;
+    let Served {
+        registry,
+        driver,
+        events,
+    } = match routes {
+        Routes::Tokens => Served::nothing(),
+        Routes::All | Routes::Uploads => Served::compose(configuration, metrics.as_ref())?,
+    };
     let api = compose::api(configuration, registry.clone())?
         .with_events(events.clone())
         .with_limits(compose::limits(http));
@@ -134,7 +137,7 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
     let listener = Listener::open(network, &http.addr).await?;
     // Both end with this function.
     let _debug = debug::start(http, &health, metrics.as_ref()).await?;
-    let _checks = health.watch(&configuration.health, &driver)?;
+    let _checks = health.watch(&configuration.health, driver.as_ref())?;
     let tls = tls(http).await?;
     match tls {
         Some(_) => tracing::info!("listening on {listener}, tls"),
@@ -150,6 +153,36 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
         purging.abort();
     }
     Ok(signal)
+}
+
+/// What answers requests, and what is looked after beside them.
+struct Served {
+    registry: Registry,
+    driver: Option<Arc<dyn Driver>>,
+    events: Option<Arc<Broadcaster>>,
+}
+
+impl Served {
+    /// For who serves no content.
+    fn nothing() -> Self {
+        Self {
+            registry: compose::empty_registry(),
+            driver: None,
+            events: None,
+        }
+    }
+
+    fn compose(configuration: &Configuration, metrics: Option<&Metrics>) -> anyhow::Result<Self> {
+        let mut storage = compose::storage(configuration)?;
+        if let Some(metrics) = metrics {
+            storage.driver = metrics.measured(storage.driver);
+        }
+        Ok(Self {
+            driver: Some(Arc::clone(&storage.driver)),
+            events: compose::events(configuration, &storage, Delivery::Queued)?,
+            registry: compose::registry_over(configuration, storage)?,
+        })
+    }
 }
 
 /// TLS, where the configuration asks for it.

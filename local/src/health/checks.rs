@@ -41,11 +41,11 @@ pub(super) enum Kind {
     Tcp(String),
 }
 
-/// The configured checks.
-pub(super) fn of(health: &Health, driver: &Arc<dyn Driver>) -> anyhow::Result<Vec<Check>> {
+/// The configured checks; that of the storage where there is a `driver`.
+pub(super) fn of(health: &Health, driver: Option<&Arc<dyn Driver>>) -> anyhow::Result<Vec<Check>> {
     let mut checks = Vec::new();
     let storage = &health.storagedriver;
-    if storage.enabled {
+    if let Some(driver) = driver.filter(|_| storage.enabled) {
         checks.push(Check {
             name: format!("storagedriver_{}", driver.name()),
             interval: storage.interval,

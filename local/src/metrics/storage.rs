@@ -51,6 +51,7 @@ impl Measured {
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl Driver for Measured {
     fn name(&self) -> &'static str {
@@ -110,6 +111,7 @@ impl Driver for Measured {
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl UrlSigner for Measured {
     async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error> {

@@ -34,10 +34,12 @@ pub enum Wanted {
 
 /// Evaluates `If-Match` and `If-None-Match` for content named by `digest`.
 pub fn precondition(headers: &HeaderMap, digest: &Digest) -> Precondition {
-    if headers.contains_key(IF_MATCH) && !lists(headers, IF_MATCH, digest) {
+    let is_same = |tag: &str| tag == "*" || is_strong(tag, digest);
+    if headers.contains_key(IF_MATCH) && !tags(headers, IF_MATCH).any(is_same) {
         return Precondition::Failed;
     }
-    if lists(headers, IF_NONE_MATCH, digest) {
+    let is_same = |tag: &str| is_same(tag.strip_prefix("W/").unwrap_or(tag));
+    if tags(headers, IF_NONE_MATCH).any(is_same) {
         return Precondition::NotModified;
     }
     Precondition::Holds
@@ -49,7 +51,8 @@ pub fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted {
     let Some(range) = headers.get(RANGE) else {
         return Wanted::Whole;
     };
-    if headers.contains_key(IF_RANGE) && !lists(headers, IF_RANGE, digest) {
+    let if_range = headers.get(IF_RANGE).map(|tag| tag.to_str());
+    if if_range.is_some_and(|tag| !tag.is_ok_and(|tag| is_strong(tag.trim(), digest))) {
         return Wanted::Whole;
     }
     let Some(range) = range.to_str().ok().and_then(|range| range.split_once('=')) else {
@@ -87,18 +90,19 @@ fn number(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Whether an entity-tag header lists the digest: quoted, weak or bare, or `*`.
-fn lists(headers: &HeaderMap, name: HeaderName, digest: &Digest) -> bool {
+/// The entity tags of a header, as they are written.
+fn tags(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = headers
         .get_all(name)
         .into_iter()
         .filter_map(|value| value.to_str().ok());
-    let mut tags = values.flat_map(|value| value.split(','));
-    tags.any(|tag| {
-        let tag = tag.trim();
-        let tag = tag.strip_prefix("W/").unwrap_or(tag);
-        tag == "*" || tag.trim_matches('"') == digest.as_str()
-    })
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// Whether a tag is the digest, quoted or bare. A weak one is not: whoever weakened it may have
+/// changed the bytes, and their parts are not ours (RFC 9110, section 8.8.3.2).
+fn is_strong(tag: &str, digest: &Digest) -> bool {
+    tag.trim_matches('"') == digest.as_str()
 }
 
 #[cfg(test)]
@@ -129,6 +133,8 @@ mod tests {
             (&[("if-none-match", "\"x\"")], Holds),
             (&[("if-match", "\"$\"")], Holds),
             (&[("if-match", "\"x\"")], Failed),
+            (&[("if-match", "W/\"$\"")], Failed),
+            (&[("if-match", "W/\"$\", \"$\"")], Holds),
             (&[("if-match", "\"x\""), ("if-none-match", "*")], Failed),
         ] {
             assert_eq!(
@@ -175,6 +181,9 @@ mod tests {
         for (if_range, is_part) in [
             ("\"$\"", true),
             ("\"x\"", false),
+            ("W/\"$\"", false),
+            ("\"x\", \"$\"", false),
+            ("*", false),
             ("Sat, 21 Nov 2026 00:00:00 GMT", false),
         ] {
             let headers = headers(&[("range", "bytes=0-0"), ("if-range", if_range)]);

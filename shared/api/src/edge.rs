@@ -10,17 +10,17 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use roadstead_oci::ErrorCode;
 use serde::Serialize;
 use serde_json::json;
 use tower::ServiceExt;
 
 use crate::authorize::Asked;
-use crate::connection::RequestId;
+use crate::connection::{Connection, Peer, RequestId};
 use crate::error::{Entries, Entry, Error};
 use crate::fold::fold;
 use crate::signature;
@@ -64,6 +64,7 @@ impl Edge {
         let id = request.extensions().get::<RequestId>().copied();
         signature::keep_target(&mut request);
         let response = match folded(request.uri(), &self.prefix) {
+            _ if !names_host(&request) => Error::no_host().into_response(),
             Folded::Same => self.route(request).await,
             Folded::To(uri) => {
                 *request.uri_mut() = uri;
@@ -79,6 +80,10 @@ impl Edge {
         response
             .headers_mut()
             .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status()) {
+            // The router's, for `HEAD`: not the length of what `GET` would have (RFC 9110, section 8.6).
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         response.headers_mut().extend(FOR_BROWSERS);
         response.headers_mut().extend(self.headers.clone());
         response
@@ -92,6 +97,29 @@ impl Edge {
             Err(_) => Error::new(ErrorCode::Unknown, json!(null)).into_response(),
         }
     }
+}
+
+/// Whether a request of HTTP/1.1 says once, and in no other way than URLs have it, for which host it is
+/// (RFC 9112, section 3.2). A gateway has seen to that.
+fn names_host(request: &Request) -> bool {
+    let peer = request
+        .extensions()
+        .get()
+        .map(|Connection { peer, .. }| peer);
+    let is_read_here = matches!(peer, Some(Peer::Socket(_) | Peer::Local));
+    if !is_read_here || request.version() != Version::HTTP_11 {
+        return true;
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.as_bytes().iter().all(is_of_host),
+        _ => false,
+    }
+}
+
+/// Whether a host and its port may have this byte (RFC 3986, section 3.2.2).
+fn is_of_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
 }
 
 enum Folded {

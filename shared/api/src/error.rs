@@ -1,6 +1,7 @@
 //! Errors as the specification's JSON, and the one table from codes to statuses.
 
 use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use roadstead_oci::{Digest, ErrorCode};
 use serde::Serialize;
@@ -93,6 +94,12 @@ impl Error {
             .with_status(StatusCode::NOT_FOUND)
     }
 
+    /// A request of which nobody can say for which host it is.
+    pub(crate) fn no_host() -> Self {
+        Self::new(ErrorCode::Unsupported, "the request must name one host")
+            .with_status(StatusCode::BAD_REQUEST)
+    }
+
     fn unknown_references(missing: Vec<Digest>) -> Self {
         let code = ErrorCode::ManifestBlobUnknown;
         let entries = missing
@@ -108,8 +115,8 @@ impl Error {
 
     fn outage(cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
         const SOON: HeaderValue = HeaderValue::from_static("1");
-        let mut error = Self::new(ErrorCode::Unavailable, Value::Null)
-            .with_header(http::header::RETRY_AFTER, SOON);
+        let mut error =
+            Self::new(ErrorCode::Unavailable, Value::Null).with_header(RETRY_AFTER, SOON);
         error.cause = Some(cause);
         error
     }
@@ -151,6 +158,8 @@ impl From<roadstead_registry::Error> for Error {
             Core::BodyBroken(_) => Self::new(code, error.to_string()),
             Core::Unavailable(cause) => Self::outage(cause),
             Core::UploadUnknown => Self::new(code, Value::Null),
+            Core::ReadOnly => Self::new(code, error.to_string())
+                .with_header(ALLOW, HeaderValue::from_static("GET,HEAD")),
             error => Self::new(code, error.to_string()),
         }
     }

@@ -35,7 +35,18 @@ pub fn unmet(precondition: Precondition, headers: HeaderMap) -> Option<Response>
     match precondition {
         Precondition::Holds => None,
         Precondition::NotModified => Some((StatusCode::NOT_MODIFIED, headers).into_response()),
-        Precondition::Failed => Some((StatusCode::PRECONDITION_FAILED, headers).into_response()),
+        Precondition::Failed => {
+            let error = Error::new(
+                ErrorCode::Unsupported,
+                "there is other content by this name",
+            )
+            .with_status(StatusCode::PRECONDITION_FAILED);
+            let etag = headers.get(ETAG).cloned();
+            let error = etag
+                .into_iter()
+                .fold(error, |error, etag| error.with_header(ETAG, etag));
+            Some(error.into_response())
+        }
     }
 }
 

@@ -46,6 +46,18 @@ pub struct ApiOptions {
     pub max_tags: usize,
 }
 
+impl ApiOptions {
+    /// Those of a configuration that says nothing, with this secret.
+    pub fn new(secret: Secret) -> Self {
+        Self {
+            urls: UrlOptions::default(),
+            secret,
+            max_catalog_entries: 1000,
+            max_tags: 1000,
+        }
+    }
+}
+
 impl Api {
     /// `registry` with `options`, for everybody.
     pub fn new(registry: Registry, options: ApiOptions) -> Self {

@@ -25,6 +25,17 @@ pub struct UrlOptions {
     pub prefix: String,
 }
 
+/// As the request tells it, below no prefix.
+impl Default for UrlOptions {
+    fn default() -> Self {
+        Self {
+            host: None,
+            relative: false,
+            prefix: "/".to_owned(),
+        }
+    }
+}
+
 /// The base of the URLs in the answer to one request: as its client sees the registry.
 #[derive(Clone, Debug)]
 pub struct Urls {

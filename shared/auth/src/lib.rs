@@ -56,12 +56,12 @@ pub type Clock = fn() -> std::time::SystemTime;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}")]
     Read {
         /// The file.
         path: String,
-        /// Why.
-        source: std::io::Error,
+        /// Why; no source, as it is in the text.
+        cause: std::io::Error,
     },
     /// What it says makes no sense.
     #[error("{path}: {message}")]

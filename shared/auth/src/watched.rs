@@ -168,9 +168,9 @@ impl<T> Inner<T> {
 
 fn read(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, FileError> {
     let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|source| FileError::Read {
+        std::fs::read(path).map_err(|cause| FileError::Read {
             path: path.display().to_string(),
-            source,
+            cause,
         })
     };
     paths.iter().map(read).collect()

@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 use roadstead_api::{Api, ApiOptions};
 use roadstead_configuration::Configuration;
-use roadstead_registry::{Memory, Registry};
-use roadstead_storage::Driver;
+use roadstead_metadata_layout::{Layout, Options};
+use roadstead_registry::{Memory, Policy, Registry};
+use roadstead_storage::{Driver, MemoryDriver};
 
 pub use crate::access::{api_keys, password_file, rules};
 pub use crate::events::events;
@@ -74,6 +75,13 @@ pub fn registry_over(configuration: &Configuration, storage: Storage) -> anyhow:
         true => registry.without_redirects(),
         false => registry,
     })
+}
+
+/// A registry that has nothing, for what serves none: no back end is opened.
+pub fn empty_registry() -> Registry {
+    let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
+    let metadata = Layout::new(Arc::clone(&driver), Options::default());
+    Registry::new(Arc::new(metadata), driver, Policy::default())
 }
 
 /// What back ends share, made once.

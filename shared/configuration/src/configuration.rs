@@ -86,7 +86,7 @@ section! {
 section! {
     /// `tags`.
     Tags {
-        /// How many tags an answer lists at most.
+        /// How many tags an answer to a request with `n` lists at most; without `n`, all are listed.
         maxtags: u64 = COUNT.default("1000").zero_is_default();
     }
 }

@@ -80,27 +80,58 @@ impl Effective {
 
     /// The leaf at `http.addr` or `notifications.endpoints[0].url`.
     pub(crate) fn find(&self, path: &str) -> Option<&Leaf> {
+        match self.at(path)? {
+            Self::Leaf(leaf) => Some(leaf),
+            _ => None,
+        }
+    }
+
+    /// Where the value at `path` is written, or the first one of the section there; `None` when none
+    /// is.
+    pub(crate) fn origin(&self, path: &str) -> Option<&Origin> {
+        self.at(path)?.first_written()
+    }
+
+    fn first_written(&self) -> Option<&Origin> {
+        match self {
+            Self::Unset => None,
+            Self::Leaf(leaf) => Some(&leaf.origin).filter(|origin| **origin != Origin::Default),
+            Self::List(list) => list.iter().find_map(Self::first_written),
+            Self::Named(named) => named.iter().find_map(|(_, value)| value.first_written()),
+            Self::Section(fields) => fields.iter().find_map(|field| field.value.first_written()),
+            Self::OneOf {
+                chosen, settings, ..
+            } => {
+                let mut fields = chosen.as_deref().into_iter().chain(settings);
+                fields.find_map(|field| field.value.first_written())
+            }
+            Self::Tagged(_, value) => value.first_written(),
+        }
+    }
+
+    /// The value or section at `path`.
+    fn at(&self, path: &str) -> Option<&Self> {
         let (step, rest) = match path.find(['.', '[']) {
-            Some(0) => return self.find_in_list(path),
+            _ if path.is_empty() => return Some(self),
+            Some(0) => return self.at_index(path),
             Some(at) => path.split_at(at),
             None => (path, ""),
         };
         match self {
-            Self::Leaf(leaf) if path.is_empty() => Some(leaf),
-            Self::Section(fields) => find_field(fields.iter(), step, rest),
+            Self::Section(fields) => at_field(fields.iter(), step, rest),
             Self::OneOf {
                 chosen, settings, ..
-            } => find_field(settings.iter().chain(chosen.as_deref()), step, rest),
+            } => at_field(settings.iter().chain(chosen.as_deref()), step, rest),
             Self::Named(named) => named
                 .iter()
                 .find(|(name, _)| name == step)
                 .and_then(|(_, value)| value.below(rest)),
-            Self::Tagged(_, value) => value.find(path),
+            Self::Tagged(_, value) => value.at(path),
             Self::Unset | Self::Leaf(_) | Self::List(_) => None,
         }
     }
 
-    fn find_in_list(&self, path: &str) -> Option<&Leaf> {
+    fn at_index(&self, path: &str) -> Option<&Self> {
         let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
         match self {
             Self::List(list) => list.get(index.parse::<usize>().ok()?)?.below(rest),
@@ -108,8 +139,8 @@ impl Effective {
         }
     }
 
-    fn below(&self, rest: &str) -> Option<&Leaf> {
-        self.find(rest.strip_prefix('.').unwrap_or(rest))
+    fn below(&self, rest: &str) -> Option<&Self> {
+        self.at(rest.strip_prefix('.').unwrap_or(rest))
     }
 }
 
@@ -124,11 +155,11 @@ fn single(name: &str, value: Value) -> Value {
     Value::Object(Map::from_iter([(name.to_owned(), value)]))
 }
 
-fn find_field<'a>(
+fn at_field<'a>(
     mut fields: impl Iterator<Item = &'a Field>,
     name: &str,
     rest: &str,
-) -> Option<&'a Leaf> {
+) -> Option<&'a Effective> {
     fields
         .find(|field| field.key.name == name)
         .and_then(|field| field.value.below(rest))

@@ -351,6 +351,6 @@ section! {
     /// `http.h2c`.
     H2c {
         /// Speaks HTTP/2 also without TLS.
-        enabled: bool = BOOL;
+        enabled: bool = BOOL.differs("Clients begin with it at once; the `Upgrade` from HTTP/1.1, which RFC 9113 has abolished, is ignored.");
     }
 }

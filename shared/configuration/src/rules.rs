@@ -1,6 +1,7 @@
 //! What holds between keys, and what a value alone does not show.
 
 mod middleware;
+mod needed;
 mod notifications;
 
 use crate::effective::Effective;
@@ -25,6 +26,7 @@ pub(crate) fn check(
     rules.middleware(&configuration.middleware);
     rules.notifications(&configuration.notifications);
     rules.table(configuration);
+    rules.needed(configuration);
     rules.validation_switch(configuration);
 }
 
@@ -47,8 +49,11 @@ impl Rules<'_> {
     }
 
     fn origin(&self, path: &str) -> Origin {
-        let leaf = self.effective.find(path);
-        leaf.map_or(Origin::Default, |leaf| leaf.origin.clone())
+        let written = self.effective.origin(path);
+        // What is missing is missing from a section, which is somewhere.
+        let section = path.rsplit_once('.').map(|(section, _)| section);
+        let origin = written.or_else(|| self.effective.origin(section?));
+        origin.cloned().unwrap_or(Origin::Default)
     }
 
     fn host(&mut self, http: &Http) {

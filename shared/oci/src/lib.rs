@@ -12,6 +12,7 @@ mod digester;
 mod error_code;
 mod manifest;
 pub mod media_type;
+mod object;
 mod reference;
 mod repository_name;
 mod tag;

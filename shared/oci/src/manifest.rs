@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::{self, Object};
 use crate::{Digest, media_type};
 
 /// The largest manifest in bytes: Distribution's limit, and the least that the specification
@@ -72,7 +73,11 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// What the content runs on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub platform: Option<Platform>,
     /// The type of artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,12 +136,17 @@ struct Fields {
     schema_version: i64,
     media_type: Option<String>,
     artifact_type: Option<String>,
+    #[serde(default, deserialize_with = "object::optional")]
     config: Option<Descriptor>,
+    #[serde(default, deserialize_with = "object::list")]
     layers: Option<Vec<Descriptor>>,
     #[serde(rename = "fsLayers")]
     fs_layers: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "object::list")]
     blobs: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "object::list")]
     manifests: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "object::optional")]
     subject: Option<Descriptor>,
     annotations: Option<BTreeMap<String, String>>,
 }
@@ -155,7 +165,7 @@ impl Manifest {
     ///
     /// [`InvalidManifest`] says what is wrong.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, InvalidManifest> {
-        let fields: Fields = serde_json::from_slice(bytes)?;
+        let Object::<Fields>(fields) = serde_json::from_slice(bytes)?;
         if fields.schema_version != 2 {
             return Err(InvalidManifest::SchemaVersion(fields.schema_version));
         }
@@ -325,6 +335,13 @@ mod tests {
             r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:abc","size":1}]}"#,
             r#"{"schemaVersion":2,"manifests":[{"size":1}]}"#,
             r#"{"schemaVersion":2,"manifests":[null]}"#,
+            r#"[2,null,null,null,null,null,null,[],null,null]"#,
+            r#"{"schemaVersion":2,"config":["a/b","$",2]}"#,
+            r#"{"schemaVersion":2,"config":{"digest":"$"},"layers":[["a/b","$",2]]}"#,
+            r#"{"schemaVersion":2,"blobs":[["a/b","$",2]]}"#,
+            r#"{"schemaVersion":2,"manifests":[["a/b","$",2]]}"#,
+            r#"{"schemaVersion":2,"manifests":[],"subject":["a/b","$",2]}"#,
+            r#"{"schemaVersion":2,"manifests":[{"digest":"$","platform":["amd64","linux"]}]}"#,
             &deep,
         ] {
             assert!(parse(json, None).is_err(), "{json}");

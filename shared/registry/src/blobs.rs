@@ -108,7 +108,7 @@ impl Blobs<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::BlobUnknown`], or [`Error::Unsupported`] when the policy does not permit it.
+    /// [`Error::BlobUnknown`], [`Error::ReadOnly`], or [`Error::DeletionDisabled`].
     pub async fn delete(self, digest: &Digest) -> Result<(), Error> {
         let parts = self.0.parts();
         parts.policy.permit_delete()?;
@@ -127,7 +127,7 @@ impl Blobs<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] in a read-only registry.
+    /// [`Error::ReadOnly`] in a read-only registry.
     pub async fn mount(
         self,
         digest: &Digest,

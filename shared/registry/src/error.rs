@@ -44,9 +44,12 @@ pub enum Error {
     /// What stands in front of the registry or the repository refuses it.
     #[error("{0}")]
     Denied(String),
-    /// The operation is switched off.
-    #[error("{0}")]
-    Unsupported(&'static str),
+    /// Nothing can be changed.
+    #[error("the registry is read-only")]
+    ReadOnly,
+    /// Nothing can be deleted.
+    #[error("deletion is disabled")]
+    DeletionDisabled,
     /// The range begins at or beyond the end of the blob.
     #[error("the range begins beyond the {0} bytes of the blob")]
     OutOfRange(u64),
@@ -73,7 +76,7 @@ impl Error {
             }
             Self::ReferencesUnknown(_) => ErrorCode::ManifestBlobUnknown,
             Self::Denied(_) => ErrorCode::Denied,
-            Self::Unsupported(_) => ErrorCode::Unsupported,
+            Self::ReadOnly | Self::DeletionDisabled => ErrorCode::Unsupported,
             Self::OutOfRange(_) => ErrorCode::RangeInvalid,
             Self::BodyBroken(_) => ErrorCode::SizeInvalid,
             Self::Unavailable(_) => ErrorCode::Unavailable,

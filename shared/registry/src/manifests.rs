@@ -78,7 +78,7 @@ impl Manifests<'_> {
     ///
     /// [`Error::ManifestInvalid`] and [`Error::ManifestRefused`] for what is no manifest or
     /// breaks a rule, [`Error::DigestMismatch`], [`Error::ReferencesUnknown`], and
-    /// [`Error::Unsupported`] in a read-only registry. Nothing is stored then.
+    /// [`Error::ReadOnly`] in a read-only registry. Nothing is stored then.
     pub async fn push(self, new: NewManifest) -> Result<Pushed, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
@@ -147,7 +147,7 @@ impl Manifests<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`], or [`Error::Unsupported`] when the policy does not permit it.
+    /// [`Error::ManifestUnknown`], [`Error::ReadOnly`], or [`Error::DeletionDisabled`].
     pub async fn delete(self, digest: &Digest) -> Result<Vec<Tag>, Error> {
         let repository = self.0;
         let parts = repository.parts();

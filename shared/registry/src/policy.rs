@@ -34,7 +34,7 @@ impl Default for Policy {
 impl Policy {
     pub(crate) fn permit_write(&self) -> Result<(), Error> {
         if self.read_only {
-            return Err(Error::Unsupported("the registry is read-only"));
+            return Err(Error::ReadOnly);
         }
         Ok(())
     }
@@ -42,7 +42,7 @@ impl Policy {
     pub(crate) fn permit_delete(&self) -> Result<(), Error> {
         self.permit_write()?;
         if !self.delete {
-            return Err(Error::Unsupported("deletion is disabled"));
+            return Err(Error::DeletionDisabled);
         }
         Ok(())
     }

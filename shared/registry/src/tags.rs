@@ -31,8 +31,8 @@ impl Tags<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::Unsupported`] when the
-    /// policy does not permit deletion.
+    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::ReadOnly`], or
+    /// [`Error::DeletionDisabled`].
     pub async fn delete(self, tag: &Tag) -> Result<(), Error> {
         let repository = self.0;
         let parts = repository.parts();

@@ -37,7 +37,7 @@ impl<'a> Uploads<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] in a read-only registry.
+    /// [`Error::ReadOnly`] in a read-only registry.
     pub async fn begin(self) -> Result<UploadSession, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
@@ -56,7 +56,7 @@ impl<'a> Uploads<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::Unsupported`] in a read-only
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::ReadOnly`] in a read-only
     /// registry.
     pub async fn open(self, id: &str) -> Result<OpenUpload<'a>, Error> {
         let parts = self.0.parts();

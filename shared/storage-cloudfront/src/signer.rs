@@ -100,6 +100,7 @@ impl CloudFront {
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl UrlSigner for CloudFront {
     async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error> {

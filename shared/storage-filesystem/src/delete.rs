@@ -44,7 +44,11 @@ pub(crate) fn delete_if(disk: &Disk, key: &Key, seen: &ContentStat) -> Result<bo
     }
     let _claim = disk.claim(&[key])?;
     let failed = |error: io::Error| error::writing("delete", key, error);
-    let directory = Directory::open(&path).map_err(failed)?;
+    let directory = match Directory::open(&path) {
+        // Another has deleted the file since, and its directory.
+        Err(error) if error::vanished(&error) => return Ok(false),
+        opened => opened.map_err(failed)?,
+    };
     let aside = temporary::beside(name);
     match renameat(&directory, name, &directory, &aside) {
         Err(Errno::NOENT) => return Ok(false),

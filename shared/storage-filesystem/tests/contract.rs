@@ -101,6 +101,30 @@ async fn what_is_written_while_the_old_is_deleted_stays() {
     assert_eq!(tree.leftovers().await, [""; 0]);
 }
 
+/// Two collections at once: one deletes the file, and the other fails by that at no moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_deletions_that_meet_one_finds_the_content() {
+    use roadstead_storage::testkit::Store;
+    use roadstead_storage::{DriverExt, Key};
+    let tree = Tree::new(Sync::Never);
+    let drivers = [tree.driver(), tree.driver(), tree.driver()];
+    for round in 0..1000 {
+        let key = Key::new(&format!("blobs/{round}/data")).unwrap();
+        drivers[0].put(&key, "old".into()).await.unwrap();
+        let seen = drivers[0].try_stat(&key).await.unwrap().unwrap();
+        let deletions = drivers.each_ref().map(|driver| {
+            let (driver, key) = (Arc::clone(driver), key.clone());
+            tokio::spawn(async move { driver.delete_if(&key, &seen).await })
+        });
+        let mut deleted = 0;
+        for deletion in deletions {
+            deleted += usize::from(deletion.await.unwrap().unwrap());
+        }
+        assert_eq!(deleted, 1, "round {round}");
+    }
+    assert_eq!(tree.leftovers().await, [""; 0]);
+}
+
 /// Two drivers, as two processes would have them.
 #[tokio::test]
 async fn a_turn_is_taken_alone_or_shared_with_others() {

@@ -67,7 +67,7 @@ impl Bucket {
         Self {
             client: client::client(&config),
             conditions: Conditions::new(&config),
-            etags: Etags::default(),
+            etags: Etags::new(&config),
             prefix: config.prefix(),
             patient: client::patient(&config),
             config,

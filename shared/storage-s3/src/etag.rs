@@ -10,14 +10,25 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
+use crate::Config;
 use crate::bucket::{Bucket, Condition, Metadata, Part};
 use crate::conditions::OWN;
+use crate::config::Encryption;
 use crate::error::Failure;
 
-/// Whether the `ETag`s of a store were found to say nothing.
-#[derive(Debug, Default)]
+/// Whether the `ETag`s of a store say nothing, as far as is known.
+#[derive(Debug)]
 pub(crate) struct Etags {
     are_opaque: AtomicBool,
+}
+
+impl Etags {
+    pub(crate) fn new(config: &Config) -> Self {
+        let are_opaque = matches!(config.encryption, Encryption::Kms(_));
+        Self {
+            are_opaque: AtomicBool::new(are_opaque),
+        }
+    }
 }
 
 impl Bucket {

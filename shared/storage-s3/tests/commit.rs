@@ -14,7 +14,7 @@ use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
 use roadstead_registry::{Error, OpenUpload, Policy, Registry};
 use roadstead_storage::{Driver, DriverExt, Key, Write, WriteMode};
-use roadstead_storage_s3::{Config, Patience, S3Driver};
+use roadstead_storage_s3::{Config, Encryption, Patience, S3Driver};
 use support::Folder;
 use support::proxy::{Fate, Proxy};
 
@@ -340,4 +340,27 @@ async fn a_store_whose_etags_say_nothing_is_believed() {
         let stored = process.driver.get(&apart.key, u64::MAX).await.unwrap();
         assert!(stored == content);
     }
+}
+
+/// What KMS has encrypted has no digest for an `ETag`: nothing is remembered that could not be
+/// compared then.
+#[tokio::test]
+async fn what_kms_encrypts_is_asked_for_before_it_is_ended() {
+    let folder = folder!();
+    let config = Config {
+        encryption: Encryption::Kms("alias/aws/s3".to_owned()),
+        ..folder.config()
+    };
+    let process = Process::of(config, true).await;
+    let (content, digest) = layer();
+    let id = process.begin().await;
+    process.patch(&id, &content).await;
+    process.proxy.requests();
+    assert!(!process.finish_known(&id, &content, &digest).await);
+    process.finish(&id, &digest).await.unwrap();
+    assert_eq!(
+        process.proxy.requests().join(" "),
+        "GetObject CompleteMultipartUpload CopyObject PutObject DeleteObject"
+    );
+    assert!(process.blob(&digest).await.unwrap() == content);
 }

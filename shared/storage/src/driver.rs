@@ -15,6 +15,9 @@ use crate::{Content, DriverExt, Error, Key, UrlSigner};
 ///
 /// Every operation may fail with [`Error::Unavailable`]; a back end that cannot be reached never
 /// answers [`Error::NotFound`].
+///
+/// Whatever stands in front of a driver or an upload hands on every method, also those that have
+/// a default here; `#[warn(clippy::missing_trait_methods)]` on its `impl` sees to that.
 #[async_trait]
 pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// The name of the driver as the configuration spells it, for example `filesystem`.
@@ -56,8 +59,7 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     async fn upload(&self, key: &Key) -> Result<Box<dyn Upload>, Error>;
 
     /// Like [`Driver::upload`], for an upload that will end by [`Upload::commit_apart`]. All who
-    /// open an upload open it the same way, and whatever stands in front of a driver hands this
-    /// on to it.
+    /// open an upload open it the same way.
     async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
         self.upload(key).await
     }

@@ -31,6 +31,7 @@ pub struct Recipient {
 }
 
 /// A driver signs as its [`Driver::signer`] does; without one, clients are sent nowhere.
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl UrlSigner for Arc<dyn Driver> {
     async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error> {

@@ -204,14 +204,23 @@ fn what_is_missing_or_broken_refuses_to_start() {
         ),
         (json!({ "token": token }), "at least one token signing key"),
         (with("realm", json!(null)), "auth.token: realm is missing"),
-        (with("jwks", json!("/nowhere")), "/nowhere"),
+        (
+            with("jwks", json!("/nowhere")),
+            "auth.token: /nowhere: No such file or directory (os error 2)\n",
+        ),
         (with("jwks", json!(broken)), "broken"),
         (
             with("rootcertbundle", json!(broken)),
             "at least one token signing key",
         ),
         (
-            with("signingalgorithms", json!(["none"])),
+            json!({ "token": {
+                "realm": "r",
+                "service": "s",
+                "issuer": "i",
+                "jwks": "/nowhere",
+                "signingalgorithms": ["none"],
+            } }),
             "unsupported signing algorithm: none",
         ),
     ] {
@@ -221,7 +230,7 @@ fn what_is_missing_or_broken_refuses_to_start() {
     }
 }
 
-/// A certificate whose key signs tokens: as Debian's registry wants one to start.
+/// A certificate whose key signs tokens: as Distribution wants one to start.
 fn certificate(store: &Store, openssl: &std::path::Path) -> std::path::PathBuf {
     let (key, path) = (
         store.scratch().join("key.pem"),
@@ -277,7 +286,7 @@ fn challenges_are_those_of_distribution() {
         json!({ "htpasswd": { "realm": "a \\ realm", "path": users::password_file(&store) } }),
         json!({ "token": token }),
     ] {
-        let registries = [Implementation::Debian, Implementation::Roadstead].map(|kind| {
+        let registries = [Implementation::Distribution, Implementation::Roadstead].map(|kind| {
             let config = json!({ "auth": auth.clone() });
             Setup::new(kind).config(config).start()
         });

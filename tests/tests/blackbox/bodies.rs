@@ -106,6 +106,7 @@ fn what_is_no_manifest_is_refused() {
     let trailing = |more: &str| (good().to_string() + more).into_bytes();
     let mut not_text = good().to_string().into_bytes();
     not_text.splice(1..1, *b"\"\xff\xfe\":1,");
+    let listed = ["mediaType", "digest", "size"].map(|key| good()["config"][key].clone());
     for (what, content) in [
         ("nothing", Vec::new()),
         ("a space", b" ".to_vec()),
@@ -130,6 +131,10 @@ fn what_is_no_manifest_is_refused() {
             "{\"a\":".repeat(100_000).into_bytes(),
         ),
         ("deep nesting", nested.into_bytes()),
+        (
+            "a list in the place of a descriptor",
+            changed("config", json!(listed)),
+        ),
         ("schema version 1", changed("schemaVersion", json!(1))),
         ("schema version 3", changed("schemaVersion", json!(3))),
         (

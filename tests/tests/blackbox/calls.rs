@@ -97,12 +97,16 @@ fn an_upload_in_parts_is_ended_by_four_calls_to_the_bucket() {
         .collect();
     let digest = sha256(&content);
     for (ending, expected) in [(one, 4), (other, 5)] {
-        let location = one.append(&one.begin_upload("a/b"), &content);
+        let mut location = one.begin_upload("a/b");
+        // As much as a function takes.
+        for chunk in content.chunks(4 << 20) {
+            location = one.append(&location, chunk);
+        }
         let (pushed, made) = calls.of(|| ending.finish_upload(&location, &digest, b""));
         let _ = pushed.expect(201);
         assert_eq!(made.len(), expected, "{made:?}");
-        let pulled = other.get(&format!("/v2/a/b/blobs/{digest}")).expect(200);
-        assert!(pulled.body == content);
+        let found = other.head(&format!("/v2/a/b/blobs/{digest}")).expect(200);
+        assert_eq!(found.need("content-length"), content.len().to_string());
     }
 }
 

@@ -2,14 +2,21 @@
 
 use roadstead_tests::image::{MANIFEST_TYPES, OCI_MANIFEST, noise};
 use roadstead_tests::registry::Setup;
+use roadstead_tests::store::Kind;
 use roadstead_tests::{
     Image, Implementation, Registry, Response, Store, only_over, path_of, require, sha256, sha512,
 };
 
 const BOTH_WAYS: [[Implementation; 2]; 2] = [
-    [Implementation::Debian, Implementation::Roadstead],
-    [Implementation::Roadstead, Implementation::Debian],
+    [Implementation::Distribution, Implementation::Roadstead],
+    [Implementation::Roadstead, Implementation::Distribution],
 ];
+
+/// Distribution 2 ends the upload of an empty blob to a bucket as one without a part, which Swift refuses,
+/// as S3 does; MiniStack takes it.
+fn takes_empty_blobs() -> bool {
+    Kind::of_tests() != Kind::Swift
+}
 
 /// Everything a registry is asked to store in these tests.
 pub(crate) fn push_everything(registry: &Registry) {
@@ -22,7 +29,9 @@ pub(crate) fn push_everything(registry: &Registry) {
     registry.push_image("library/app", "multi", &index);
     let signature = signature();
     registry.push_image("library/app", &signature.digest(), &signature);
-    registry.push_blob("library/app", b"");
+    if takes_empty_blobs() {
+        registry.push_blob("library/app", b"");
+    }
     registry.push_blob("library/app", &[0; 1024]);
     let location = registry.append(&registry.begin_upload("library/app"), &noise(3, 500));
     let _ = registry
@@ -46,12 +55,13 @@ pub(crate) fn assert_everything_is_served(registry: &Registry) {
     registry.assert_pullable("library/app/nested", "v1", &two);
     registry.assert_pullable("library/app", "multi", &Image::index(&[&one, &two]));
     registry.assert_pullable("library/app", &signature().digest(), &signature());
-    for (digest, content) in [
-        (sha256(b""), Vec::new()),
+    let empty = takes_empty_blobs().then(|| (sha256(b""), Vec::new()));
+    let others = [
         (sha256(&[0; 1024]), vec![0; 1024]),
         (sha512(&noise(3, 1000)), noise(3, 1000)),
         (sha256(&noise(3, 1000)), noise(3, 1000)),
-    ] {
+    ];
+    for (digest, content) in empty.into_iter().chain(others) {
         let answer = registry
             .get(&format!("/v2/library/app/blobs/{digest}"))
             .expect(200);
@@ -68,7 +78,7 @@ pub(crate) fn assert_everything_is_served(registry: &Registry) {
 
 #[test]
 fn what_one_stores_the_other_serves() {
-    only_over!(Filesystem | S3: "Distribution knows no table");
+    only_over!(Filesystem | S3 | Swift: "Distribution knows no table");
     require!("docker-registry");
     for [writer, reader] in BOTH_WAYS {
         let store = Store::new();
@@ -82,10 +92,10 @@ fn what_one_stores_the_other_serves() {
 
 #[test]
 fn signatures_that_were_pushed_to_distribution_are_found() {
-    only_over!(Filesystem | S3: "Distribution knows no table");
+    only_over!(Filesystem | S3 | Swift: "Distribution knows no table");
     require!("docker-registry");
     let store = Store::new();
-    let theirs = Registry::over(Implementation::Debian, &store);
+    let theirs = Registry::over(Implementation::Distribution, &store);
     let (image, signature) = (Image::seeded(1), signature());
     theirs.push_image("app", "latest", &image);
     theirs.push_image("app", &signature.digest(), &signature);
@@ -111,10 +121,10 @@ fn signatures_that_were_pushed_to_distribution_are_found() {
 
 #[test]
 fn both_may_serve_the_same_directory_at_once() {
-    only_over!(Filesystem | S3: "Distribution knows no table");
+    only_over!(Filesystem | S3 | Swift: "Distribution knows no table");
     require!("docker-registry");
     let store = Store::new();
-    let registries = [Implementation::Debian, Implementation::Roadstead]
+    let registries = [Implementation::Distribution, Implementation::Roadstead]
         .map(|kind| Registry::over(kind, &store));
     for seed in 0..6 {
         let image = Image::seeded(seed);
@@ -130,7 +140,7 @@ fn both_may_serve_the_same_directory_at_once() {
 fn the_same_pushes_leave_the_same_files() {
     only_over!(Filesystem: "it looks at the files");
     require!("docker-registry");
-    let [theirs, ours] = [Implementation::Debian, Implementation::Roadstead].map(|kind| {
+    let [theirs, ours] = [Implementation::Distribution, Implementation::Roadstead].map(|kind| {
         let registry = Registry::over(kind, &Store::new());
         push_everything(&registry);
         registry.kill()
@@ -174,7 +184,7 @@ fn session_files(store: &Store) -> Vec<(String, Vec<u8>)> {
 fn an_unfinished_upload_looks_the_same_on_disk() {
     only_over!(Filesystem: "it looks at the files");
     require!("docker-registry");
-    let [theirs, ours] = [Implementation::Debian, Implementation::Roadstead].map(|kind| {
+    let [theirs, ours] = [Implementation::Distribution, Implementation::Roadstead].map(|kind| {
         let registry = Registry::over(kind, &Store::new());
         let location = registry.begin_upload("app");
         let _ = registry.append(&location, &noise(4, 12_345));
@@ -249,7 +259,7 @@ fn an_upload_goes_to_and_fro() {
     only_over!(Filesystem: "an unfinished upload in a bucket is not as Distribution has it");
     require!("docker-registry");
     let store = Store::new();
-    let registries = [Implementation::Debian, Implementation::Roadstead]
+    let registries = [Implementation::Distribution, Implementation::Roadstead]
         .map(|kind| Registry::over(kind, &store));
     let content = noise(6, 50_000);
     let mut location = registries[0].begin_upload("app");
@@ -279,7 +289,7 @@ fn an_upload_that_one_began_the_other_cancels() {
 
 #[test]
 fn what_one_deletes_is_gone_for_the_other() {
-    only_over!(Filesystem | S3: "Distribution knows no table");
+    only_over!(Filesystem | S3 | Swift: "Distribution knows no table");
     require!("docker-registry");
     for [first, second] in BOTH_WAYS {
         let store = Store::new();
@@ -387,12 +397,12 @@ fn visible(answer: &Response, host: &str) -> Vec<String> {
 
 #[test]
 fn the_same_requests_get_the_same_answers() {
-    only_over!(Filesystem | S3: "Distribution knows no table");
+    only_over!(Filesystem | S3 | Swift: "Distribution knows no table");
     require!("docker-registry");
     let image = Image::seeded(10);
     let layer = sha256(&image.blobs()[1]);
     let (digest, absent) = (image.digest(), roadstead_tests::digest::absent('a'));
-    let registries = [Implementation::Debian, Implementation::Roadstead]
+    let registries = [Implementation::Distribution, Implementation::Roadstead]
         .map(|kind| Registry::over(kind, &Store::new()));
     for registry in &registries {
         registry.push_image("app", "latest", &image);

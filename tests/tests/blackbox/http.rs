@@ -570,6 +570,31 @@ fn a_request_that_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn a_request_names_one_host() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
+    let registry = Registry::start();
+    for (hosts, status) in [
+        ("", 400),
+        ("Host: one\r\nHost: other\r\n", 400),
+        ("Host: one\r\nHost: one\r\n", 400),
+        ("Host: a b\r\n", 400),
+        ("Host: a/b\r\n", 400),
+        ("Host: a@b\r\n", 400),
+        ("Host:\r\n", 200),
+        ("Host: [::1]:5000\r\n", 200),
+        ("Host: my_host.example.\r\n", 200),
+        // As some clients call a unix socket.
+        ("Host: %2Frun%2Froadstead.sock\r\n", 200),
+    ] {
+        let mut connection = registry.connect();
+        let request = format!("GET /v2/ HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        connection.send(request).unwrap();
+        let answer = connection.receive("GET").unwrap();
+        assert_eq!(answer.status, status, "{hosts:?}");
+    }
+}
+
+#[test]
 fn chunks_that_lie_store_nothing() {
     let registry = Registry::start();
     for body in [

@@ -235,6 +235,7 @@ fn maintenance_collects_garbage_and_purges_uploads() {
     let garbage = registry.push_blob("kept", b"garbage");
     let upload = registry.begin_upload("kept");
     let maintenance = function("roadstead-maintenance", &config(&store, overrides));
+    store.wait_for_the_past();
     let result = maintenance
         .invoke(&json!({"source": "aws.scheduler"}))
         .unwrap();

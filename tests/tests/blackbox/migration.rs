@@ -106,11 +106,14 @@ fn answers(registry: &Registry) -> Vec<String> {
 
 #[test]
 fn a_tree_of_distribution_is_served_from_a_table() {
-    only_over!(Filesystem | S3: "it begins with a layout");
+    only_over!(Filesystem | S3 | Swift: "it begins with a layout");
     require!("docker-registry");
     require_ministack!();
     let migration = Migration::new();
-    push_everything(&Registry::over(Implementation::Debian, &migration.store));
+    push_everything(&Registry::over(
+        Implementation::Distribution,
+        &migration.store,
+    ));
     let expected = answers(&migration.over_layout());
     let said = migration.run(&["import"]);
     assert!(
@@ -129,7 +132,7 @@ fn a_tree_of_distribution_is_served_from_a_table() {
 
 #[test]
 fn what_was_pushed_into_a_table_is_served_by_distribution() {
-    only_over!(Filesystem | S3: "it ends with a layout");
+    only_over!(Filesystem | S3 | Swift: "it ends with a layout");
     require!("docker-registry");
     require_ministack!();
     let migration = Migration::new();
@@ -144,7 +147,7 @@ fn what_was_pushed_into_a_table_is_served_by_distribution() {
     drop(registry);
     let said = migration.run(&["export"]);
     assert!(!said.contains("left out"), "{said}");
-    let theirs = Registry::over(Implementation::Debian, &migration.store);
+    let theirs = Registry::over(Implementation::Distribution, &migration.store);
     assert_everything_is_served(&theirs);
     drop(theirs);
     assert_eq!(answers(&migration.over_layout()), expected);
@@ -157,7 +160,7 @@ fn what_was_pushed_into_a_table_is_served_by_distribution() {
         "{said}"
     );
     migration.collect_garbage();
-    let theirs = Registry::over(Implementation::Debian, &migration.store);
+    let theirs = Registry::over(Implementation::Distribution, &migration.store);
     theirs.assert_pullable("library/app", "latest", &Image::seeded(1));
     theirs.assert_pullable("library/app/nested", "v1", &Image::docker(2));
 }
@@ -198,7 +201,7 @@ fn garbage_of_an_imported_tree_is_collected_and_nothing_else() {
 
 #[test]
 fn an_import_that_is_killed_goes_on() {
-    only_over!(Filesystem | S3: "it begins with a layout");
+    only_over!(Filesystem | S3 | Swift: "it begins with a layout");
     require_ministack!();
     let migration = Migration::new();
     let registry = migration.over_layout();
@@ -227,7 +230,7 @@ fn an_import_that_is_killed_goes_on() {
 
 #[test]
 fn differences_stay_unless_the_target_is_to_mirror() {
-    only_over!(Filesystem | S3: "it begins with a layout");
+    only_over!(Filesystem | S3 | Swift: "it begins with a layout");
     require_ministack!();
     let migration = Migration::new();
     let (old, new) = (Image::seeded(1), Image::seeded(2));

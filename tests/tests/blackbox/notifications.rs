@@ -154,9 +154,9 @@ fn settled(mut event: Value, registry: &Registry) -> Value {
 /// What this registry tells of [`do_everything`], and how.
 fn told_of_everything(implementation: Implementation) -> (Vec<Value>, Posted) {
     let receiver = Receiver::start();
-    // Debian's knows directories only; what it tells does not depend on it.
+    // Distribution is run over directories only; what it tells does not depend on it.
     let store = match implementation {
-        Implementation::Debian => Store::of(Kind::Filesystem),
+        Implementation::Distribution => Store::of(Kind::Filesystem),
         _ => Store::new(),
     };
     let setup = Setup::new(implementation).store(&store);
@@ -188,7 +188,7 @@ fn told_of_everything(implementation: Implementation) -> (Vec<Value>, Posted) {
 #[test]
 fn what_happens_is_told_as_distribution_tells_it() {
     require!("docker-registry");
-    let (expected, reference) = told_of_everything(Implementation::Debian);
+    let (expected, reference) = told_of_everything(Implementation::Distribution);
     let (told, posted) = told_of_everything(Implementation::Roadstead);
     assert_eq!(
         told.iter().map(short).collect::<Vec<_>>(),

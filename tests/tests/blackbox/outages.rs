@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use roadstead_tests::faults::{Fate, Faults};
 use roadstead_tests::registry::{Setup, free_address, with_query};
-use roadstead_tests::{
-    Image, Implementation, Registry, Response, Store, ministack, only_over, sha256, tool,
-};
+use roadstead_tests::{Image, Implementation, Registry, Response, Store, only_over, sha256, tool};
 use serde_json::{Value, json};
 
 const NO_STORE: &str = "there is no network between registry and store";
 
 /// A registry that reaches its stores through a proxy.
 fn harmed(store: &Store) -> (Registry, Faults) {
-    let faults = Faults::before(ministack::address().unwrap());
+    let faults = Faults::before(store.service());
     let mut through = json!({"storage": {"s3": {"regionendpoint": faults.url()}}});
     if store.has_table() {
         through["metadata"] = json!({"dynamodb": {"endpoint": faults.url()}});
@@ -84,25 +82,25 @@ fn an_outage_is_said_to_be_one(fate: Fate) {
 
 #[test]
 fn a_store_that_fails_is_an_outage() {
-    only_over!(S3 | S3Dynamodb: NO_STORE);
+    only_over!(S3 | Swift | S3Dynamodb: NO_STORE);
     an_outage_is_said_to_be_one(Fate::Fail);
 }
 
 #[test]
 fn a_store_that_has_too_much_to_do_is_an_outage() {
-    only_over!(S3 | S3Dynamodb: NO_STORE);
+    only_over!(S3 | Swift | S3Dynamodb: NO_STORE);
     an_outage_is_said_to_be_one(Fate::Throttle);
 }
 
 #[test]
 fn a_store_that_cannot_be_reached_is_an_outage() {
-    only_over!(S3 | S3Dynamodb: NO_STORE);
+    only_over!(S3 | Swift | S3Dynamodb: NO_STORE);
     an_outage_is_said_to_be_one(Fate::LoseRequest);
 }
 
 #[test]
 fn a_store_that_asks_for_patience_once_is_asked_again() {
-    only_over!(S3 | S3Dynamodb: NO_STORE);
+    only_over!(S3 | Swift | S3Dynamodb: NO_STORE);
     let store = Store::new();
     let (registry, faults) = harmed(&store);
     let mut seen = HashSet::new();
@@ -172,7 +170,7 @@ fn chance(state: &mut u64) -> u64 {
 
 #[test]
 fn what_was_acknowledged_stays_however_the_stores_behave() {
-    only_over!(S3 | S3Dynamodb: NO_STORE);
+    only_over!(S3 | Swift | S3Dynamodb: NO_STORE);
     let store = Store::new();
     let (registry, faults) = harmed(&store);
     let first = Image::seeded(1);
@@ -222,7 +220,7 @@ fn what_was_acknowledged_stays_however_the_stores_behave() {
 
 #[test]
 fn garbage_collection_over_a_failing_store_deletes_no_content_in_use() {
-    only_over!(S3 | S3Dynamodb: NO_STORE);
+    only_over!(S3 | Swift | S3Dynamodb: NO_STORE);
     let store = Store::new();
     let (registry, faults) = harmed(&store);
     let images: Vec<Image> = (1..5).map(Image::seeded).collect();

@@ -121,6 +121,25 @@ fn head_answers_like_get_without_the_body() {
 }
 
 #[test]
+fn an_answer_that_has_no_content_names_no_length() {
+    let registry = Registry::start();
+    let image = Image::seeded(6);
+    registry.push_image("app", "latest", &image);
+    let upload = registry.begin_upload("app");
+    for (target, status) in [
+        ("/v2/app/manifests/latest".to_owned(), 304),
+        (format!("/v2/app/blobs/{}", sha256(&image.blobs()[1])), 304),
+        (upload, 204),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let request = registry.request(method, &target);
+            let answer = request.header("If-None-Match", "*").send().expect(status);
+            assert_eq!(answer.header("content-length"), None, "{method} {target}");
+        }
+    }
+}
+
+#[test]
 fn a_head_on_a_kept_connection_sends_no_body_bytes() {
     let registry = Registry::start();
     let digest = registry.push_blob("app", b"some content");

@@ -219,7 +219,9 @@ fn a_failed_precondition_is_a_complete_answer() {
     };
     let _ = ask(&etag).expect(200);
     let answer = ask("\"something else\"");
-    assert!([200, 412].contains(&answer.status), "{answer:?}");
+    let answer = answer.expect_error(412, "UNSUPPORTED");
+    assert_eq!(answer.need("etag"), etag);
+    assert_eq!(answer.need("cache-control"), "no-store");
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn collect(store: &Store, grace: &str) {
 
 #[test]
 fn two_registries_and_garbage_collection_share_a_store() {
-    only_over!(S3 | S3Dynamodb: "one directory is shared in other tests");
+    only_over!(S3 | Swift | S3Dynamodb: "one directory is shared in other tests");
     let store = Store::new();
     let one = Registry::over(Implementation::Roadstead, &store);
     let other = Registry::over(Implementation::Roadstead, &store);

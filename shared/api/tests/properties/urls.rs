@@ -21,15 +21,14 @@ fn api(relative: bool) -> Api {
     let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
     let layout = Layout::new(Arc::clone(&driver), Options::default());
     let registry = Registry::new(Arc::new(layout), driver, Policy::default());
+    let urls = UrlOptions {
+        relative,
+        prefix: "/my/".to_owned(),
+        ..UrlOptions::default()
+    };
     let options = ApiOptions {
-        urls: UrlOptions {
-            host: None,
-            relative,
-            prefix: "/my/".to_owned(),
-        },
-        secret: Secret::new(b"secret"),
-        max_catalog_entries: 1000,
-        max_tags: 1000,
+        urls,
+        ..ApiOptions::new(Secret::new(b"secret"))
     };
     Api::new(registry, options)
 }

@@ -224,8 +224,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> FileError + '_ {
-    |source| FileError::Read {
+    |cause| FileError::Read {
         path: path.display().to_string(),
-        source,
+        cause,
     }
 }

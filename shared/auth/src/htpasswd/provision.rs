@@ -34,9 +34,9 @@ impl Provisioned {
         if path.exists() {
             return Ok(None);
         }
-        let failed = |source| FileError::Read {
+        let failed = |cause| FileError::Read {
             path: path.display().to_string(),
-            source,
+            cause,
         };
         let mut random = [0; 24];
         let unlikely = |_| failed(std::io::Error::other("no randomness"));

@@ -566,11 +566,11 @@ fn networks_and_cipher_suites_are_checked() {
             r#"http.tls.ciphersuites[1]: "TLS_X" is no cipher suite"#,
         ),
         (
-            "http: {tls: {letsencrypt: {hosts: [a.example, '*.example']}}}",
+            "http: {tls: {letsencrypt: {cachefile: c, hosts: [a.example, '*.example']}}}",
             r#"http.tls.letsencrypt.hosts[1]: "*.example" is no host name"#,
         ),
         (
-            "http: {tls: {letsencrypt: {hosts: [../../etc]}}}",
+            "http: {tls: {letsencrypt: {cachefile: c, hosts: [../../etc]}}}",
             r#"http.tls.letsencrypt.hosts[0]: "../../etc" is no host name"#,
         ),
     ] {
@@ -581,4 +581,125 @@ fn networks_and_cipher_suites_are_checked() {
     }
     let fine = "http: {trustedproxies: [private, unix, 10.0.0.1, 'fd00::/8']}";
     assert!(problems(&minimal(fine)).is_empty());
+}
+
+#[test]
+fn what_a_section_cannot_do_without_is_named_with_the_line_of_the_section() {
+    let signing = "auth.token: token auth requires at least one token signing key; name the file of the certificates as rootcertbundle, or that of the keys as jwks";
+    for (section, missing) in [
+        (
+            "auth: {silly: {realm: r}}",
+            &["auth.silly: service is missing"][..],
+        ),
+        (
+            "auth: {htpasswd: {realm: r}}",
+            &["auth.htpasswd: path is missing"],
+        ),
+        (
+            "auth: {htpasswd: {path: p}}",
+            &["auth.htpasswd: realm is missing"],
+        ),
+        (
+            "auth: {token: {issuer: i}}",
+            &[
+                "auth.token: service is missing",
+                "auth.token: realm is missing",
+                signing,
+            ],
+        ),
+        (
+            "auth: {token: {autoredirect: yes, service: s, issuer: i, jwks: j}}",
+            &[],
+        ),
+        (
+            "http: {tls: {certificate: c}}",
+            &["http.tls.certificate: needs http.tls.key"],
+        ),
+        (
+            "http: {tls: {key: k}}",
+            &["http.tls.key: needs http.tls.certificate"],
+        ),
+        (
+            "http: {tls: {letsencrypt: {cachefile: c}}}",
+            &["http.tls.letsencrypt.cachefile: needs http.tls.letsencrypt.hosts"],
+        ),
+        (
+            "http: {tls: {letsencrypt: {hosts: [h.example]}}}",
+            &["http.tls.letsencrypt.hosts: needs http.tls.letsencrypt.cachefile"],
+        ),
+        (
+            "health: {file: [{interval: 5s}], http: [{interval: 5s}], tcp: [{addr: 'a:1'}, {interval: 5s}]}",
+            &[
+                "health.file[0]: file is missing",
+                "health.http[0]: uri is missing",
+                "health.tcp[1]: addr is missing",
+            ],
+        ),
+        (
+            "tokenserver: {enabled: true}",
+            &[
+                "tokenserver: whom tokens are for is not known; configure auth.htpasswd or auth.token",
+            ],
+        ),
+        (
+            "apikeys: {path: p}",
+            &["apikeys: nobody logs in here; configure auth.htpasswd or tokenserver"],
+        ),
+        (
+            "auth: {htpasswd: {realm: r, path: [p]}}",
+            &["auth.htpasswd.path: expected a text, found a list"],
+        ),
+    ] {
+        let expected: Vec<_> = missing
+            .iter()
+            .map(|problem| format!("E config.yml:3: {problem}"))
+            .collect();
+        assert_eq!(problems(&minimal(section)), expected, "{section}");
+    }
+}
+
+#[test]
+fn a_bucket_and_where_it_is_have_to_be_named() {
+    let found = |s3: &str| problems(&format!("version: 0.1\nstorage: {s3}\n"));
+    for (s3, expected) in [
+        (
+            "{s3: {}}",
+            &[
+                "E storage.s3: bucket is missing",
+                "E storage.s3: region is missing",
+            ][..],
+        ),
+        (
+            "{s3: {region: r}}",
+            &["E config.yml:2: storage.s3: bucket is missing"],
+        ),
+        (
+            "{s3aws: {bucket: b}}",
+            &["E config.yml:2: storage.s3aws: region is missing"],
+        ),
+        ("{s3: {bucket: b, regionendpoint: e}}", &[]),
+        ("{s3: {bucket: b, region: r}}", &[]),
+    ] {
+        assert_eq!(found(s3), expected, "{s3}");
+    }
+}
+
+#[test]
+fn a_token_server_brings_what_auth_does_without() {
+    for (auth, expected) in [
+        (
+            "auth: {token: {}}\ntokenserver: {enabled: true, htpasswd: p}\n",
+            &[][..],
+        ),
+        (
+            "auth: {htpasswd: {path: p}}\ntokenserver: {enabled: true}\n",
+            &[],
+        ),
+        (
+            "auth: {token: {}}\ntokenserver: {enabled: true}\n",
+            &["E config.yml:4: tokenserver: htpasswd is missing"],
+        ),
+    ] {
+        assert_eq!(problems(&minimal(auth)), expected as &[&str], "{auth}");
+    }
 }

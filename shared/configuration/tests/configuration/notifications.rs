@@ -8,12 +8,11 @@ fn whoever_is_to_be_told_can_be_told() {
     let endpoints =
         |endpoints: &str| found(&format!("notifications: {{endpoints: [{endpoints}]}}\n"));
     let no_url = "E config.yml:3: notifications.endpoints[0].url: there is no URL to post events to; write it as in https://example.com/events";
-    let unset = "E notifications.endpoints[0].url: there is no URL to post events to; write it as in https://example.com/events";
     for (endpoint, expected) in [
         ("{url: 'https://a:b@c/d'}", None),
         ("{url: 'http://c'}", None),
         ("{name: a, disabled: true}", None),
-        ("{name: a}", Some(unset)),
+        ("{name: a}", Some(no_url)),
         ("{url: 'c/d'}", Some(no_url)),
         ("{url: 'http://'}", Some(no_url)),
         (

@@ -114,5 +114,5 @@ fn the_display_names_the_origin_of_each_value() {
     assert_eq!(origin("rootdirectory: /data"), "config.yml:4");
     assert_eq!(origin("addr: \":5001\""), "REGISTRY_HTTP_ADDR");
     assert_eq!(origin("- a"), "config.yml:7");
-    assert_eq!(origin("fsync: always"), "default");
+    assert_eq!(origin("fsync: journal"), "default");
 }

@@ -87,13 +87,23 @@ pub(crate) async fn begin(table: &Table, back_end: &DynamoDb, id: &str) -> Resul
 }
 
 pub(crate) async fn adopt(back_end: &DynamoDb, id: &str) -> Result<(), Error> {
-    let session = session(id);
+    let location = back_end.upload_location(&session(id));
+    adopt_at(back_end, id, &location, "content").await
+}
+
+/// Makes what lies at `location` of an upload the blob with this content.
+pub(crate) async fn adopt_at(
+    back_end: &DynamoDb,
+    id: &str,
+    location: &str,
+    content: &str,
+) -> Result<(), Error> {
     let adoption = Adoption {
-        session: &session,
-        location: &back_end.upload_location(&session),
-        digest: &sha256(b"content"),
+        session: &session(id),
+        location,
+        digest: &sha256(content.as_bytes()),
         alias: None,
-        size: 7,
+        size: content.len() as u64,
     };
     back_end.adopt(&adoption).await
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
+use roadstead_metadata::testkit::Store;
 use roadstead_metadata::{BlobStore, Error, LinkStore, ManifestStore, Page, TagStore, UploadStore};
 use roadstead_metadata_dynamodb::DynamoDb;
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
@@ -12,7 +13,8 @@ use roadstead_oci::Reference;
 use tokio::sync::Notify;
 
 use crate::kit::{
-    adopt, app, assert_sound, begin, blobs, manifest, many, push, sha256, sha512, subject, tag,
+    adopt, adopt_at, app, assert_sound, begin, blobs, manifest, many, push, session, sha256,
+    sha512, subject, tag,
 };
 use crate::proxy::{Fault, Proxy};
 use crate::store::Table;
@@ -150,47 +152,114 @@ async fn a_manifest_is_deleted_while_it_is_pushed() {
     .await;
 }
 
+/// Whoever can read a tag can pull what it points to.
+#[tokio::test]
+async fn a_manifest_is_pulled_while_it_is_pushed() {
+    let pull = async |_: &Table, back_end: DynamoDb| {
+        for text in ["new", "t000", "t099"] {
+            let Some(digest) = back_end.tag(&app(), &tag(text)).await? else {
+                continue;
+            };
+            for reference in [Reference::Digest(digest), Reference::Tag(tag(text))] {
+                let found = back_end.manifest(&app(), &reference).await?;
+                assert!(found.is_some(), "{reference} is not there");
+            }
+        }
+        Ok(())
+    };
+    interleave(nothing, push_small, pull, both_succeed).await;
+    interleave(nothing, push_many, pull, both_succeed).await;
+}
+
+/// It goes with what it points to, and no longer when it points elsewhere.
+#[tokio::test]
+async fn a_tag_moves_while_its_old_manifest_is_deleted() {
+    let (old, new) = (manifest("1", 1), manifest("2", 1));
+    let before = async |_: &Table, back_end: &DynamoDb| {
+        back_end.record(&push(&old, &["moving"])).await.unwrap();
+    };
+    let delete = async |_: &Table, back_end: DynamoDb| {
+        let name = app();
+        let deleted = back_end.delete_manifest(&name, &old.digest, None);
+        deleted.await.map(drop)
+    };
+    let move_tag =
+        async |_: &Table, back_end: DynamoDb| back_end.record(&push(&new, &["moving"])).await;
+    interleave(before, delete, move_tag, async |table, held, other| {
+        both_succeed(table, held, other).await;
+        let back_end = table.back_end();
+        let found = back_end.tag(&app(), &tag("moving")).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&new.digest));
+    })
+    .await;
+}
+
+/// Holds `one` at its call, then `other` at its own; `one` goes on first.
+async fn cross(
+    table: &Table,
+    (one_at, one): (usize, impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>),
+    (other_at, other): (usize, impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>),
+) {
+    let (before_one, before_other) = (
+        Proxy::new(table.address).await,
+        Proxy::new(table.address).await,
+    );
+    before_one.plan(one_at, Fault::Held);
+    before_other.plan(other_at, Fault::Held);
+    let over = |proxy: &Proxy| table.back_end_over(client(proxy.address, RetryConfig::standard()));
+    let ended = Notify::new();
+    let first = async {
+        one(table, over(&before_one)).await.unwrap();
+        ended.notify_one();
+    };
+    let second = async {
+        tokio::select! {
+            () = before_one.arrival() => {}
+            () = ended.notified() => panic!("there is no call {one_at}"),
+        }
+        let mut other = pin!(other(table, over(&before_other)));
+        let is_done = tokio::select! {
+            done = &mut other => done.is_ok(),
+            () = before_other.arrival() => false,
+        };
+        before_one.release();
+        if !is_done {
+            ended.notified().await;
+            before_other.release();
+            other.await.unwrap();
+        }
+    };
+    tokio::join!(first, second);
+    assert_sound(table).await;
+}
+
 /// The tags that follow a push's first transaction come between what the deletion reads and what
 /// it writes.
 #[tokio::test]
 async fn the_rest_of_a_push_comes_while_its_manifest_is_deleted() {
-    for (push_at, delete_at) in [2, 3, 4]
-        .into_iter()
-        .flat_map(|at| [(at, 2), (at, 3), (at, 4)])
-    {
-        let Some(table) = Table::new().await else {
-            return;
-        };
-        let (pushing, deleting) = (
-            Proxy::new(table.address).await,
-            Proxy::new(table.address).await,
-        );
-        pushing.plan(push_at, Fault::Held);
-        deleting.plan(delete_at, Fault::Held);
-        let over =
-            |proxy: &Proxy| table.back_end_over(client(proxy.address, RetryConfig::standard()));
-        let (pusher, deleter) = (over(&pushing), over(&deleting));
-        let pushed = Notify::new();
-        let push = async {
-            push_many(&table, pusher).await.unwrap();
-            pushed.notify_one();
-        };
-        let deletion = async {
-            pushing.arrival().await;
-            let mut deletion = pin!(delete(&table, deleter));
-            let is_deleted = tokio::select! {
-                done = &mut deletion => done.is_ok(),
-                () = deleting.arrival() => false,
+    for push_at in [2, 3, 4] {
+        for delete_at in [2, 3, 4] {
+            let Some(table) = Table::new().await else {
+                return;
             };
-            pushing.release();
-            if !is_deleted {
-                pushed.notified().await;
-                deleting.release();
-                deletion.await.unwrap();
-            }
-        };
-        tokio::join!(push, deletion);
-        assert_sound(&table).await;
+            cross(&table, (push_at, push_many), (delete_at, delete)).await;
+        }
+    }
+}
+
+/// What was nobody's when the orphans were listed has become the content of a manifest when they
+/// are deleted.
+#[tokio::test]
+async fn a_large_manifest_is_pushed_while_orphans_are_cleared_away() {
+    let clear = async |_: &Table, back_end: DynamoDb| back_end.blobs(Page::ALL).await.map(drop);
+    for push_at in [2, 3, 4] {
+        for clear_at in [2, 3] {
+            let Some(mut table) = Table::new().await else {
+                return;
+            };
+            table.options.orphan_age = Duration::ZERO;
+            cross(&table, (push_at, push_large), (clear_at, clear)).await;
+        }
     }
 }
 
@@ -222,6 +291,14 @@ async fn a_large_manifest_is_swept_while_it_is_pushed() {
             .unwrap();
     };
     interleave(before, push_large, sweep_content, both_succeed).await;
+}
+
+/// A push so slow that its content counts as nobody's stores it again.
+#[tokio::test]
+async fn orphans_are_cleared_away_while_a_large_manifest_is_pushed() {
+    let clear =
+        async |table: &Table, _| table.impatient_back_end().blobs(Page::ALL).await.map(drop);
+    interleave(nothing, push_large, clear, both_succeed).await;
 }
 
 #[tokio::test]
@@ -281,6 +358,34 @@ async fn two_uploads_become_one_blob() {
     .await;
 }
 
+/// Of two attempts that end it as different blobs: purging takes away all that is not the one.
+#[tokio::test]
+async fn an_upload_becomes_one_blob() {
+    const CONTENTS: [&str; 2] = ["one", "other"];
+    let at = |back_end: &DynamoDb, content: &str| {
+        let growing = back_end.upload_location(&session("0-0-1"));
+        format!("{growing}-{content}").replace("/upload-", "/")
+    };
+    let begun = async |table: &Table, back_end: &DynamoDb| {
+        begin(table, back_end, "0-0-1").await.unwrap();
+        for content in CONTENTS {
+            table.put(&at(back_end, content), content.into()).await;
+        }
+    };
+    let finish = async |back_end: DynamoDb, content: &str| {
+        adopt_at(&back_end, "0-0-1", &at(&back_end, content), content).await
+    };
+    let [held, other] =
+        CONTENTS.map(|content| async move |_: &Table, back_end| finish(back_end, content).await);
+    interleave(begun, held, other, async |table, held, other| {
+        let refused = |ended: &Result<(), Error>| matches!(ended, Err(Error::Busy));
+        assert!(held.is_ok() && refused(&other) || other.is_ok() && refused(&held));
+        table.back_end().purge(&app(), "0-0-1").await.unwrap();
+        assert_eq!(blobs(&table.back_end()).await.len(), 1);
+    })
+    .await;
+}
+
 /// The blob is there with its content, or neither is.
 #[tokio::test]
 async fn an_upload_is_purged_while_it_is_finished() {
@@ -318,6 +423,30 @@ async fn a_blob_is_pushed_while_it_is_deleted() {
     };
     interleave(stored, delete, push, both_succeed).await;
     interleave(stored, push, delete, both_succeed).await;
+}
+
+/// What was pushed since the collection began stays.
+#[tokio::test]
+async fn a_blob_is_pushed_while_it_is_swept() {
+    let stored = async |table: &Table, back_end: &DynamoDb| {
+        for id in ["0-0-1", "0-0-2"] {
+            begin(table, back_end, id).await.unwrap();
+        }
+        adopt(back_end, "0-0-1").await.unwrap();
+    };
+    let sweep = async |_: &Table, back_end: DynamoDb| {
+        let digest = sha256(b"content");
+        back_end
+            .sweep_blob(&digest, SystemTime::now())
+            .await
+            .map(drop)
+    };
+    let push = async |_: &Table, back_end: DynamoDb| adopt(&back_end, "0-0-2").await;
+    interleave(stored, sweep, push, async |table, held, other| {
+        both_succeed(table, held, other).await;
+        assert_eq!(blobs(&table.back_end()).await.len(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]

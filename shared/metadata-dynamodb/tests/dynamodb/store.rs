@@ -52,6 +52,16 @@ impl Table {
         self.back_end_over(self.client())
     }
 
+    /// One for which everything is old enough to be cleared away.
+    pub(crate) fn impatient_back_end(&self) -> DynamoDb {
+        let options = Options {
+            orphan_age: Duration::ZERO,
+            ..self.options.clone()
+        };
+        let contents = Arc::new(InMemory(self.driver.clone()));
+        DynamoDb::new(self.client(), contents, options)
+    }
+
     pub(crate) fn back_end_over(&self, client: Client) -> DynamoDb {
         let contents = Arc::new(InMemory(self.driver.clone()));
         DynamoDb::new(client, contents, self.options.clone())

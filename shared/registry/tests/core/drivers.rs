@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use roadstead_storage::{
-    Apart, ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads, Object,
-    Share, Stat, Turn, Upload, UploadNotes, Write,
+    Apart, ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, MemoryDriver,
+    NotedUploads, Object, Share, Stat, Turn, Upload, UploadNotes, UrlSigner, Write,
 };
+use tokio::sync::Notify;
 
 /// What happens around an operation of the store.
 #[async_trait]
 trait Trouble: std::fmt::Debug + Send + Sync + 'static {
     async fn before(&self) -> When;
+
+    /// Between two writes of one operation.
+    async fn between(&self) {}
 }
 
 /// Whether, and at which point of it, an operation fails.
@@ -77,7 +82,53 @@ impl Trouble for Dawdle {
     }
 }
 
+/// Holds one operation up.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    countdown: AtomicUsize,
+    arrived: Notify,
+    released: Notify,
+}
+
+impl Hold {
+    /// Waits for the operation.
+    pub(crate) async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Lets the operation go on.
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
+    }
+}
+
+#[async_trait]
+impl Trouble for Hold {
+    async fn before(&self) -> When {
+        if self.countdown.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.arrived.notify_one();
+            self.released.notified().await;
+        }
+        When::Never
+    }
+
+    async fn between(&self) {
+        self.before().await;
+    }
+}
+
 impl Troubled {
+    /// Holds the operation number `at`, counted from 1, before it takes effect; each write is one.
+    pub(crate) fn holding(store: &MemoryDriver, at: usize) -> (Self, Arc<Hold>) {
+        let hold = Arc::new(Hold {
+            countdown: AtomicUsize::new(at),
+            arrived: Notify::new(),
+            released: Notify::new(),
+        });
+        let (store, trouble) = (store.clone(), Arc::clone(&hold) as Arc<dyn Trouble>);
+        (Self { store, trouble }, hold)
+    }
+
     /// Fails the operation number `at`, counted from 1.
     pub(crate) fn failing(store: &MemoryDriver, at: usize, when: When) -> Self {
         let countdown = AtomicUsize::new(at);
@@ -111,6 +162,7 @@ async fn troubled<T>(
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl Driver for Troubled {
     fn name(&self) -> &'static str {
@@ -130,6 +182,7 @@ impl Driver for Troubled {
             let when = if at == 0 {
                 self.trouble.before().await
             } else {
+                self.trouble.between().await;
                 When::Never
             };
             let whole = std::slice::from_ref(write);
@@ -169,8 +222,16 @@ impl Driver for Troubled {
         troubled(&*self.trouble, self.store.delete(key)).await
     }
 
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        troubled(&*self.trouble, self.store.delete_if(key, seen)).await
+    }
+
     async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
         self.store.turn(name, share).await
+    }
+
+    async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {
+        troubled(&*self.trouble, self.store.abandon(prefix, since)).await
     }
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
@@ -181,12 +242,23 @@ impl Driver for Troubled {
         let keeps_notes = self.store.noted_uploads().is_some();
         keeps_notes.then_some(self)
     }
+
+    fn signer(&self) -> Option<&dyn UrlSigner> {
+        self.store.signer()
+    }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl NotedUploads for Troubled {
     async fn begin(&self, key: &Key, note: &str) -> Result<(), Error> {
         troubled(&*self.trouble, self.store.begin(key, note)).await
+    }
+
+    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
+        let upload = self.store.recall(key)?;
+        let trouble = Arc::clone(&self.trouble);
+        Some(Box::new(TroubledUpload { upload, trouble }))
     }
 
     async fn notes(&self, key: &Key) -> Result<Option<UploadNotes>, Error> {
@@ -200,6 +272,7 @@ struct TroubledUpload {
     trouble: Arc<dyn Trouble>,
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl Upload for TroubledUpload {
     fn size(&self) -> u64 {

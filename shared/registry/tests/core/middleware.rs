@@ -277,17 +277,19 @@ async fn an_immutable_tag_is_not_deleted_either() {
 #[tokio::test]
 async fn of_pushes_that_meet_the_first_one_has_the_tag() {
     let driver = Troubled::dawdling(&MemoryDriver::new(), 7);
-    let registry = guarded(registry(&driver), immutable(false));
+    let process = || guarded(registry(&driver), immutable(false));
+    let processes = [process(), process()];
     let app = name("app");
     let mut images = Vec::new();
     for number in 0..8 {
-        images.push(prepared(&registry, &app, &number.to_string()).await);
+        images.push(prepared(&processes[0], &app, &number.to_string()).await);
     }
-    let (registry, app) = (&registry, &app);
+    let (registry, app) = (&processes[0], &app);
     for round in 0..20 {
         // In both orders, as whoever waits for one tag may hold the other.
         let mut tags = [format!("v{round}"), format!("v{round}-full")];
-        let pushes = images.iter().map(|image| {
+        let pushes = images.iter().zip(processes.iter().cycle());
+        let pushes = pushes.map(|(image, registry)| {
             tags.reverse();
             let new = NewManifest {
                 reference: Reference::Digest(sha256(image)),

@@ -1,9 +1,14 @@
 //! Collections beside pushes: whoever was told "stored" finds it there.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
 use roadstead_oci::{Digest, Reference, RepositoryName};
 use roadstead_registry::{Error, Registry};
+use roadstead_storage::MemoryDriver;
+use tokio::time::timeout;
 
 use crate::drivers::Troubled;
 use crate::kit::{
@@ -85,6 +90,99 @@ async fn is_taken(
         Ok(_) => true,
         Err(Error::ReferencesUnknown(_)) => false,
         Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// What [`prepare`] leaves, beside a repository that stays: blobs without any are never collected.
+async fn prepare_beside_others(store: &MemoryDriver, name: &RepositoryName) -> Bytes {
+    let (registry, kept) = (registry(store), "kept".parse().unwrap());
+    push(&registry, &kept, "kept", &["kept"], None).await;
+    prepare(&registry, name).await
+}
+
+/// Manifests that a collection would take away what they need of, as [`prepare`] leaves it.
+fn manifests(untagged: &Bytes) -> [Bytes; 3] {
+    let [config, one] = [b"config".as_slice(), b"one"].map(sha256);
+    [
+        image(&config, &[one], None),
+        untagged.clone(),
+        index(&[sha256(untagged)]),
+    ]
+}
+
+/// Holds `held` at its operation number `at` until `other` has ended, or waits for `held` in its
+/// turn; `None` when there is no such operation.
+async fn hold<T, U>(
+    store: &MemoryDriver,
+    at: usize,
+    held: impl AsyncFn(&Registry) -> T,
+    other: impl AsyncFn(&Registry) -> U,
+) -> Option<(T, U)> {
+    /// The clock stands still while anything can be done.
+    const ALL_WAIT: Duration = Duration::from_secs(1);
+    let (driver, hold) = Troubled::holding(store, at);
+    let (busy, free) = (registry(&driver), registry(store));
+    let (mut held, mut other) = (pin!(held(&busy)), pin!(other(&free)));
+    tokio::select! {
+        _ = &mut held => return None,
+        () = hold.arrival() => {}
+    }
+    match timeout(ALL_WAIT, &mut other).await {
+        Ok(other) => {
+            hold.release();
+            Some((held.await, other))
+        }
+        Err(_) => {
+            hold.release();
+            Some(join(held, other).await)
+        }
+    }
+}
+
+async fn assert_kept(store: &MemoryDriver, name: &RepositoryName, is_taken: bool) {
+    for _ in 0..2 {
+        let registry = registry(store);
+        if is_taken {
+            pull_whole(&registry, name, tag("new")).await;
+        }
+        assert_sound(store).await;
+        collect(&registry, true).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collection_comes_at_any_step_of_a_push() {
+    for number in 0..3 {
+        for at in 1.. {
+            let (store, a) = (super::store(), name("a"));
+            let untagged = prepare_beside_others(&store, &a).await;
+            let manifest = &manifests(&untagged)[number];
+            let push = async |busy: &Registry| is_taken(busy, &a, "new", manifest).await;
+            let collection = async |free: &Registry| collect(free, true).await.unwrap();
+            let Some((is_taken, _)) = hold(&store, at, push, collection).await else {
+                assert!(at > 1, "it does nothing");
+                break;
+            };
+            assert_kept(&store, &a, is_taken).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_comes_at_any_step_of_a_collection() {
+    for number in 0..3 {
+        for at in 1.. {
+            let (store, a) = (super::store(), name("a"));
+            let untagged = prepare_beside_others(&store, &a).await;
+            let manifest = &manifests(&untagged)[number];
+            let push = async |free: &Registry| is_taken(free, &a, "new", manifest).await;
+            let collection = async |busy: &Registry| collect(busy, true).await.unwrap();
+            let Some((_, is_taken)) = hold(&store, at, collection, push).await else {
+                assert!(at > 1, "it does nothing");
+                break;
+            };
+            assert_kept(&store, &a, is_taken).await;
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! A registry that remembers what it linked and found, beside others that change the store.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use roadstead_oci::{Digest, Reference};
 use roadstead_registry::{Error, Memory, Registry};
-use roadstead_storage::MemoryDriver;
+use roadstead_storage::{Driver, MemoryDriver};
 
+use crate::drivers::Troubled;
 use crate::kit::{
     collect, image, index, name, pull_blob, push_blob, push_manifest, push_untagged, registry,
     sha256, tag,
@@ -14,7 +16,7 @@ use crate::kit::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn remembering(store: &MemoryDriver, grace: Duration) -> Registry {
+fn remembering(store: &(impl Driver + Clone), grace: Duration) -> Registry {
     registry(store).with_memory(Memory {
         entries: 100,
         grace,
@@ -84,6 +86,31 @@ async fn what_is_deleted_here_is_gone_here_at_once() {
     repository.manifests().delete(&child).await.unwrap();
     let pushed = push_manifest(&registry, &a, tag("list"), &list).await;
     assert!(matches!(pushed, Err(Error::ReferencesUnknown(_))));
+}
+
+/// What was learnt before the deletion is not remembered after it.
+#[tokio::test]
+async fn what_is_deleted_while_it_is_looked_for_is_gone() {
+    for at in 1.. {
+        let (store, a) = (MemoryDriver::new(), name("a"));
+        let blob = push(&registry(&store), b"content").await;
+        let (driver, hold) = Troubled::holding(&store, at);
+        let remembering = remembering(&driver, DAY);
+        let repository = remembering.repository(&a);
+        let mut look = pin!(repository.blobs().stat(&blob));
+        tokio::select! {
+            _ = &mut look => {
+                assert!(at > 1, "nothing was asked of the store");
+                return;
+            }
+            () = hold.arrival() => {}
+        }
+        repository.blobs().delete(&blob).await.unwrap();
+        hold.release();
+        let _either_way = look.await;
+        let gone = pull_blob(&remembering, &a, &blob).await;
+        assert!(matches!(gone, Err(Error::BlobUnknown(_))), "{gone:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ pub(super) fn recover(root: &Path, folder: &Path, run: Uuid) -> io::Result<()> {
     let orphans = orphans(folder)?;
     let mut lost = Vec::new();
     for orphan in &orphans {
-        let contents = Contents::read(&orphan.path)?;
+        let contents = Contents::read(&orphan.locked)?;
         lost.extend(contents.filter(|contents| contents.header.run != run));
     }
     let lost = Lost::of(lost);
@@ -61,12 +61,17 @@ pub(super) fn recover(root: &Path, folder: &Path, run: Uuid) -> io::Result<()> {
 /// A segment whose process is gone; locked, so that it stays ours.
 struct Orphan {
     path: PathBuf,
-    _locked: File,
+    locked: File,
 }
 
 fn orphans(folder: &Path) -> io::Result<Vec<Orphan>> {
     let mut orphans = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    let entries = match std::fs::read_dir(folder) {
+        // Another process has recovered, or ended, meanwhile.
+        Err(error) if vanished(&error) => return Ok(orphans),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         if !entry.file_type()?.is_file() {
             continue;
@@ -80,10 +85,7 @@ fn orphans(folder: &Path) -> io::Result<Vec<Orphan>> {
             Err(Errno::WOULDBLOCK) => {}
             outcome => {
                 outcome?;
-                orphans.push(Orphan {
-                    path,
-                    _locked: file,
-                });
+                orphans.push(Orphan { path, locked: file });
             }
         }
     }
@@ -96,7 +98,11 @@ fn remove(directory: &Directory, orphans: &[Orphan]) -> io::Result<()> {
     }
     filesystem::sync(directory.file())?;
     for orphan in orphans {
-        std::fs::remove_file(&orphan.path)?;
+        match std::fs::remove_file(&orphan.path) {
+            // Its process did so when it ended.
+            Err(error) if vanished(&error) => {}
+            outcome => outcome?,
+        }
     }
     directory::sync(directory.file())
 }

@@ -2,11 +2,12 @@
 //! that forcing it forces the bytes alone and no entry of the filesystem's own.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use rustix::fs::{FlockOperation, OFlags, flock, openat};
 use uuid::Uuid;
 
@@ -151,9 +152,11 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads the file at `path`; `None` where there is no journal in it.
-    pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
-        let mut bytes = bytes::Bytes::from(std::fs::read(path)?);
+    /// Reads `file` from where it stands; `None` where there is no journal in it.
+    pub(super) fn read(mut file: &File) -> io::Result<Option<Self>> {
+        let mut bytes = Vec::with_capacity(SIZE);
+        file.read_to_end(&mut bytes)?;
+        let mut bytes = Bytes::from(bytes);
         let Some(header) = Header::decode(&bytes) else {
             return Ok(None);
         };

@@ -331,6 +331,26 @@ fn a_killed_process_is_not_a_crash() {
 }
 
 #[test]
+fn two_that_recover_at_once_do_it_once() {
+    let store = tempfile::tempdir().unwrap();
+    let driver = open(store.path(), 1);
+    in_runtime(take(&driver, Step::Write(vec!["d", "b/data"], 1))).unwrap();
+    let expected = contents(store.path());
+    for _ in 0..20 {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(store.path(), copy.path());
+        fs::remove_file(copy.path().join("d")).unwrap();
+        std::thread::scope(|scope| {
+            let open = || drop(open(copy.path(), 2));
+            scope.spawn(open);
+            scope.spawn(open);
+        });
+        assert_eq!(contents(copy.path()), expected);
+        assert!(!copy.path().join(FOLDER).exists());
+    }
+}
+
+#[test]
 fn what_another_registry_wrote_after_the_crash_stays() {
     let store = tempfile::tempdir().unwrap();
     let driver = open(store.path(), 1);

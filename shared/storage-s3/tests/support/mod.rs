@@ -35,16 +35,11 @@ impl Folder {
     /// In a store that was written by others, and refuses what S3 refuses.
     pub(crate) async fn in_swift() -> Option<Self> {
         let url = tokio::task::spawn_blocking(swift::url).await.unwrap();
-        let folder = Self {
+        Some(Self {
             url: url.inspect_err(|reason| skip::record(reason)).ok()?,
             keys: [swift::KEY, swift::SECRET],
             name: format!("tests/{}", Uuid::new_v4()),
-        };
-        let made = folder.client().create_bucket().bucket(BUCKET).send().await;
-        match made.map_err(|error| error.into_service_error()) {
-            Err(error) if !error.is_bucket_already_owned_by_you() => panic!("{error:?}"),
-            _ => Some(folder),
-        }
+        })
     }
 
     pub(crate) fn is_in_swift(&self) -> bool {

@@ -40,6 +40,7 @@ impl Redirect {
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl UrlSigner for Redirect {
     async fn sign(&self, key: &Key, _: &Recipient) -> Result<Option<String>, Error> {

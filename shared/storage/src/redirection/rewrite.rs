@@ -70,6 +70,7 @@ impl Rewrite {
     }
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl UrlSigner for Rewrite {
     async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error> {

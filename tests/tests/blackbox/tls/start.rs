@@ -63,11 +63,11 @@ fn a_refusal_names_the_file_and_what_is_wrong_with_it() {
         ),
         (
             json!({"key": null}),
-            &["http.tls.certificate needs http.tls.key"],
+            &["http.tls.certificate: needs http.tls.key"],
         ),
         (
             json!({"certificate": null}),
-            &["http.tls.key needs http.tls.certificate"],
+            &["http.tls.key: needs http.tls.certificate"],
         ),
         (
             json!({"clientcas": [garbage]}),
