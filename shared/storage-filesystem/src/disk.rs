@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use roadstead_storage::{Error, Key};
+use roadstead_storage::{Error, Key, Write};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
@@ -14,7 +14,7 @@ use crate::config::Sync;
 use crate::directory::{self, Directory};
 use crate::durable::Durable;
 use crate::error;
-use crate::journal::{Claim, Journal};
+use crate::journal::{Appended, Claim, Journal};
 use crate::listing::Listings;
 use crate::turn::Turns;
 use crate::upload::Claims;
@@ -99,6 +99,24 @@ impl Disk {
     /// Where small writes are made durable, if there.
     pub(crate) fn journal(&self) -> Option<&Journal> {
         self.journal.as_ref().filter(|_| self.sync == Sync::Journal)
+    }
+
+    /// Says in the journal, if there is one, that `writes` are going to be done; `None` when they are not to go
+    /// through it, which has nothing of their keys then.
+    pub(crate) fn append_to_journal(&self, writes: &[Write]) -> Result<Option<Appended>, Error> {
+        let Some(journal) = self.journal() else {
+            return Ok(None);
+        };
+        let failed = |error: io::Error| Error::Unavailable(error.into());
+        let settle = |directory: &Directory| self.settle(&[directory]);
+        let appended = journal.append(writes, &settle, &self.permits);
+        let appended = appended.map_err(failed)?;
+        if appended.is_none() {
+            let mut keys = writes.iter().map(|write| &write.key);
+            keys.try_for_each(|key| journal.force(key))
+                .map_err(failed)?;
+        }
+        Ok(appended)
     }
 
     /// Forces what the journal has of `keys` and below, and keeps others from writing there.

@@ -2,7 +2,7 @@
 //!
 //! A pushed manifest is four small files in as many new directories, and forcing each of them to
 //! the disk takes some fifteen syncs. In place of that the driver appends what it is about to write to
-//! one file, forces that, and then gives the files their names. [`DELAY`] later all of them are
+//! one file, forces that while it writes the files under temporary names, and then renames them. [`DELAY`] later all of them are
 //! forced together, and the journal begins anew. When the machine stops in between, the files may
 //! be lost or damaged, but not the journal: who opens the store next writes them once more.
 //!
@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use roadstead_storage::{Key, Write, WriteMode};
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub(crate) use self::claims::Claim;
@@ -32,9 +33,10 @@ use self::claims::Claims;
 use self::record::Entry;
 pub(crate) use self::segment::Applying;
 use self::segment::Segment;
-use self::state::{Open, State, Written};
+use self::state::{Open, State};
 use crate::directory::{ATTEMPTS, Directory};
 use crate::error::vanished;
+use crate::together::Meanwhile;
 
 /// Below the root. No key has such a name, so no operation shows it.
 pub(crate) const FOLDER: &str = "roadstead~journal";
@@ -124,26 +126,25 @@ impl Journal {
         self.claims.claim(keys)
     }
 
-    /// Makes durable that `writes` are going to be done, for which the `files` are ready, and that
-    /// before the returned value is dropped. `None` when they cannot go through the journal; then
-    /// nothing has been said.
-    pub(crate) fn append<'f>(
+    /// Says that `writes` are going to be done, and has that made durable in another thread, for which it
+    /// takes one of the `permits`. `None` when they cannot go through the journal; then nothing has
+    /// been said.
+    pub(crate) fn append(
         &self,
         writes: &[Write],
-        files: impl IntoIterator<Item = &'f File>,
         settle: Settle<'_>,
-    ) -> io::Result<Option<Applying>> {
+        permits: &Arc<Semaphore>,
+    ) -> io::Result<Option<Appended>> {
         if !is_small(writes) {
             return Ok(None);
         }
         let keys = writes.iter().map(|write| &write.key);
         let entries = writes.iter().map(Entry::from).collect();
-        let written = Written::of(files)?;
         let mut state = self.shared.lock();
-        if !self.shared.is_ready(&mut state, settle) || state.device() != written.device {
+        if !self.shared.is_ready(&mut state, settle) {
             return Ok(None);
         }
-        let appended = state.append(entries, keys.cloned(), written.last)?;
+        let appended = state.append(entries, keys.cloned())?;
         let has_work = state.is_new() || state.is_half_full();
         drop(state);
         let Some(applying) = appended else {
@@ -152,8 +153,9 @@ impl Journal {
         if has_work {
             self.wake_keeper();
         }
-        self.shared.sync(applying.segment())?;
-        Ok(Some(applying))
+        let (shared, segment) = (Arc::clone(&self.shared), Arc::clone(applying.segment()));
+        let synced = Meanwhile::start(move || shared.sync(&segment), permits);
+        Ok(Some(Appended { applying, synced }))
     }
 
     /// Has the journal forget `key` and all below it, which the caller, who has the claim, is going
@@ -164,7 +166,7 @@ impl Journal {
             return Ok(());
         }
         let entry = Entry::Forget { key: key.clone() };
-        let Some(applying) = state.append(vec![entry], [], 0)? else {
+        let Some(applying) = state.append(vec![entry], [])? else {
             drop(state);
             return self.shared.force();
         };
@@ -189,6 +191,25 @@ impl Journal {
             *keeper = thread.spawn(move || shared.keep()).ok();
         }
         self.shared.changed.notify_all();
+    }
+}
+
+/// A record that is being made durable.
+pub(crate) struct Appended {
+    applying: Applying,
+    synced: Meanwhile<io::Result<()>>,
+}
+
+impl Appended {
+    /// Whether all `files` lie on the filesystem that the journal forces.
+    pub(crate) fn is_beside<'f>(&self, files: impl IntoIterator<Item = &'f File>) -> bool {
+        let mut files = files.into_iter();
+        files.all(|file| self.applying.segment().is_beside(file))
+    }
+
+    /// Waits until it is durable; what it says has to be done before the returned value is dropped.
+    pub(crate) fn wait(self) -> io::Result<Applying> {
+        self.synced.wait().map(|()| self.applying)
     }
 }
 

@@ -97,6 +97,73 @@ impl Job {
     }
 }
 
+/// Work that another thread does meanwhile, or else the one that waits for it.
+pub(crate) struct Meanwhile<T>(Arc<Meantime<T>>);
+
+struct Meantime<T> {
+    /// Taken by the one that does it.
+    work: Mutex<Option<Work<T>>>,
+    outcome: Mutex<Option<T>>,
+    done: Condvar,
+}
+
+type Work<T> = Box<dyn FnOnce() -> T + Send>;
+
+impl<T: Send + 'static> Meanwhile<T> {
+    /// Hands `work` to a thread of the runtime's, if the caller is one and there is a permit.
+    pub(crate) fn start(
+        work: impl FnOnce() -> T + Send + 'static,
+        permits: &Arc<Semaphore>,
+    ) -> Self {
+        let meantime = Arc::new(Meantime {
+            work: Mutex::new(Some(Box::new(work))),
+            outcome: Mutex::new(None),
+            done: Condvar::new(),
+        });
+        if let (Ok(runtime), Ok(permit)) = (
+            Handle::try_current(),
+            Arc::clone(permits).try_acquire_owned(),
+        ) {
+            let meantime = Arc::clone(&meantime);
+            runtime.spawn_blocking(move || {
+                if let Some(work) = meantime.take() {
+                    *lock(&meantime.outcome) = Some(work());
+                    meantime.done.notify_one();
+                }
+                drop(permit);
+            });
+        }
+        Self(meantime)
+    }
+
+    /// The outcome. Never waits for a thread that has not begun.
+    pub(crate) fn wait(self) -> T {
+        if let Some(work) = self.0.take() {
+            return work();
+        }
+        let mut outcome = lock(&self.0.outcome);
+        loop {
+            match outcome.take() {
+                Some(outcome) => return outcome,
+                None => {
+                    let woken = self.0.done.wait(outcome);
+                    outcome = woken.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+impl<T> Meantime<T> {
+    fn take(&self) -> Option<Work<T>> {
+        lock(&self.work).take()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +188,22 @@ mod tests {
             let _entered = runtime.enter();
             for count in [0, 1, 2, 50] {
                 sync_all(files(count), File::sync_all, &permits).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_done_meanwhile_is_done_once() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        for permits in [0, 1] {
+            let permits = Arc::new(Semaphore::new(permits));
+            for _ in 0..100 {
+                let count = Arc::new(AtomicUsize::new(0));
+                let counted = Arc::clone(&count);
+                let _entered = runtime.enter();
+                let meanwhile = Meanwhile::start(move || counted.fetch_add(1, Relaxed), &permits);
+                assert_eq!(meanwhile.wait(), 0);
+                assert_eq!(count.load(Relaxed), 1);
             }
         }
     }

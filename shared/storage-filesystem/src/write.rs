@@ -27,7 +27,6 @@ use rustix::io::Errno;
 use crate::directory::{ATTEMPTS, Directory};
 use crate::disk::Disk;
 use crate::error::{self, vanished};
-use crate::journal::Applying;
 use crate::ordered::keep_order;
 use crate::{range, temporary};
 
@@ -70,15 +69,19 @@ impl<'d> Batch<'d> {
     }
 
     fn perform(&mut self, writes: &[Write]) -> Result<(), Error> {
+        let appended = self.disk.append_to_journal(writes)?;
         let (mut staged, conflict) = self.stage_all(writes)?;
-        if let Some(_applying) = self.append_to_journal(&staged, writes)? {
+        let files = || staged.iter().map(|staged| &*staged.file);
+        if let Some(appended) = appended.filter(|appended| appended.is_beside(files())) {
+            let applying = appended.wait();
+            let _applying = applying.map_err(|error| Error::Unavailable(error.into()))?;
             self.publish_all(&mut staged, writes)?;
             if !self.is_restaged {
                 self.touched.clear();
             }
             return conflict;
         }
-        let in_order = self.disk.syncs() && keep_order(staged.iter().map(|staged| &*staged.file));
+        let in_order = self.disk.syncs() && keep_order(files());
         if in_order {
             write_out(&staged)?;
             let published = self.publish_all(&mut staged, writes);
@@ -89,27 +92,6 @@ impl<'d> Batch<'d> {
             self.publish_all(&mut staged, writes)?;
         }
         conflict
-    }
-
-    /// `None` where nothing goes through the journal, which has nothing of the keys then.
-    fn append_to_journal(
-        &self,
-        staged: &[Staged],
-        writes: &[Write],
-    ) -> Result<Option<Applying>, Error> {
-        let Some(journal) = self.disk.journal() else {
-            return Ok(None);
-        };
-        let failed = |error: io::Error| Error::Unavailable(error.into());
-        let files = staged.iter().map(|staged| &*staged.file);
-        let settle = |directory: &Directory| self.disk.settle(&[directory]);
-        let applying = journal.append(writes, files, &settle).map_err(failed)?;
-        if applying.is_none() {
-            let mut keys = writes.iter().map(|write| &write.key);
-            keys.try_for_each(|key| journal.force(key))
-                .map_err(failed)?;
-        }
-        Ok(applying)
     }
 
     /// Stages the writes before the first that is in vain, and says why that one is.

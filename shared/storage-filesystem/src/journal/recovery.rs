@@ -26,6 +26,10 @@ use crate::error::vanished;
 use crate::temporary;
 use crate::write::Staged;
 
+/// A file that changed so much later than the journal says was written by somebody else, say another registry, who
+/// came after the crash. Beyond the time that a write takes.
+const LATER: Duration = Duration::from_secs(5);
+
 /// Does what the journals in `folder` say that no process has any more, and removes them.
 pub(super) fn recover(root: &Path, folder: &Path, run: Uuid) -> io::Result<()> {
     let directory = match Directory::open(folder) {
@@ -150,15 +154,13 @@ impl Lost {
     }
 }
 
-/// A file that is younger than what the journal says was written by somebody else, say another
-/// registry; whoever appends to the journal has written the file before.
 fn is_needed(path: &Path, content: &[u8], time: SystemTime) -> io::Result<bool> {
     let metadata = match std::fs::symlink_metadata(path) {
         Err(error) if is_absent(&error) => return Ok(true),
         metadata => metadata?,
     };
     let is_right = || Ok::<_, io::Error>(metadata.is_file() && std::fs::read(path)? == content);
-    Ok(metadata.modified()? <= time && !is_right()?)
+    Ok(metadata.modified()? <= time + LATER && !is_right()?)
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -102,9 +102,10 @@ impl Segment {
         }
     }
 
-    /// The number of the filesystem on which it lies.
-    pub(super) fn device(&self) -> u64 {
-        self.device
+    /// Whether `file` lies on the same filesystem.
+    pub(super) fn is_beside(&self, file: &File) -> bool {
+        let metadata = file.metadata();
+        metadata.is_ok_and(|metadata| metadata.dev() == self.device)
     }
 
     pub(super) fn remove(&self) -> io::Result<()> {
@@ -133,7 +134,7 @@ impl Segment {
 pub(crate) struct Applying(Arc<Segment>);
 
 impl Applying {
-    pub(super) fn segment(&self) -> &Segment {
+    pub(super) fn segment(&self) -> &Arc<Segment> {
         &self.0
     }
 }

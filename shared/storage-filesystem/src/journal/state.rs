@@ -1,9 +1,7 @@
 //! What a journal has at the moment, and what is appended to it.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -39,22 +37,16 @@ pub(super) struct Open {
 }
 
 impl State {
-    pub(super) fn device(&self) -> Option<u64> {
-        self.open.as_ref().map(|open| open.segment.device())
-    }
-
-    /// Appends a record, which is not durable yet, of a time that is not before `since`; `None`
-    /// when there is no room for it.
+    /// Appends a record, which is not durable yet; `None` when there is no room for it.
     pub(super) fn append(
         &mut self,
         entries: Vec<Entry>,
         keys: impl IntoIterator<Item = Key>,
-        since: u64,
     ) -> io::Result<Option<Applying>> {
         let Some(open) = &mut self.open else {
             return Ok(None);
         };
-        let time = nanoseconds(SystemTime::now()).max(since).max(self.last + 1);
+        let time = nanoseconds(SystemTime::now()).max(self.last + 1);
         let bytes = open.segment.encode(&Record { time, entries });
         if self.is_unfit || open.end + bytes.len() > SIZE {
             return Ok(None);
@@ -123,28 +115,6 @@ impl Open {
         let from = self.keys.range(prefix..);
         let from = from.take_while(|key| key.as_str().starts_with(prefix.as_str()));
         from.filter(|key| is_at_or_below(key, prefix))
-    }
-}
-
-/// Files that are about to get their names.
-pub(super) struct Written {
-    /// On which filesystem they are; `None` for several.
-    pub(super) device: Option<u64>,
-    /// When the last of them was written.
-    pub(super) last: u64,
-}
-
-impl Written {
-    pub(super) fn of<'f>(files: impl IntoIterator<Item = &'f File>) -> io::Result<Self> {
-        let mut devices = BTreeSet::new();
-        let mut last = 0;
-        for file in files {
-            let metadata = file.metadata()?;
-            devices.insert(metadata.dev());
-            last = last.max(nanoseconds(metadata.modified()?));
-        }
-        let device = devices.pop_first().filter(|_| devices.is_empty());
-        Ok(Self { device, last })
     }
 }
 

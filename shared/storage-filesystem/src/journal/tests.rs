@@ -360,7 +360,7 @@ fn what_another_registry_wrote_after_the_crash_stays() {
     fs::write(copy.path().join("d"), "theirs").unwrap();
     set_modified(
         &copy.path().join("d"),
-        SystemTime::now() + Duration::from_secs(1),
+        SystemTime::now() + Duration::from_secs(60),
     );
     let _driver = open(copy.path(), 2);
     assert_eq!(contents(copy.path())["d"], "theirs");
@@ -423,14 +423,14 @@ fn the_journal_is_not_emptied_before_what_it_says_is_done() {
     let driver = open(store.path(), 1);
     let elsewhere = tempfile::tempdir().unwrap();
     let other = open(elsewhere.path(), 1);
-    let file = tempfile::tempfile_in(store.path()).unwrap();
     let writes = [write(
         "d",
         &Bytes::from_static(b"content"),
         WriteMode::Overwrite,
     )];
-    let applying = journal(&driver).append(&writes, [&file], &|_| Ok(()));
-    let applying = applying.unwrap().unwrap();
+    let alone = Arc::new(Semaphore::new(0));
+    let appended = journal(&driver).append(&writes, &|_| Ok(()), &alone);
+    let applying = appended.unwrap().unwrap().wait().unwrap();
     let order = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         scope.spawn(|| {
