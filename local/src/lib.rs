@@ -12,6 +12,7 @@ pub mod front;
 pub mod health;
 pub mod listen;
 pub mod logs;
+pub mod memory;
 pub mod metrics;
 pub mod observe;
 pub mod purge;

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use roadstead::command::CommandLine;
+use roadstead::memory;
 
 fn main() -> ExitCode {
+    memory::share();
     CommandLine::parse().run()
 }
