@@ -60,17 +60,8 @@ struct Left {
 
 impl Job {
     fn find_help(self: &Arc<Self>, permits: &Arc<Semaphore>) {
-        let (Ok(runtime), Ok(permit)) = (
-            Handle::try_current(),
-            Arc::clone(permits).try_acquire_owned(),
-        ) else {
-            return;
-        };
         let job = Arc::clone(self);
-        runtime.spawn_blocking(move || {
-            job.work();
-            drop(permit);
-        });
+        hand_over(permits, move || job.work());
     }
 
     /// Syncs files until all are taken.
@@ -93,7 +84,7 @@ impl Job {
     }
 
     fn left(&self) -> MutexGuard<'_, Left> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.left)
     }
 }
 
@@ -120,19 +111,13 @@ impl<T: Send + 'static> Meanwhile<T> {
             outcome: Mutex::new(None),
             done: Condvar::new(),
         });
-        if let (Ok(runtime), Ok(permit)) = (
-            Handle::try_current(),
-            Arc::clone(permits).try_acquire_owned(),
-        ) {
-            let meantime = Arc::clone(&meantime);
-            runtime.spawn_blocking(move || {
-                if let Some(work) = meantime.take() {
-                    *lock(&meantime.outcome) = Some(work());
-                    meantime.done.notify_one();
-                }
-                drop(permit);
-            });
-        }
+        let other = Arc::clone(&meantime);
+        hand_over(permits, move || {
+            if let Some(work) = other.take() {
+                *lock(&other.outcome) = Some(work());
+                other.done.notify_one();
+            }
+        });
         Self(meantime)
     }
 
@@ -157,6 +142,19 @@ impl<T: Send + 'static> Meanwhile<T> {
 impl<T> Meantime<T> {
     fn take(&self) -> Option<Work<T>> {
         lock(&self.work).take()
+    }
+}
+
+/// Has a thread of the runtime's do `work`, if the caller is one and there is a permit.
+fn hand_over(permits: &Arc<Semaphore>, work: impl FnOnce() + Send + 'static) {
+    if let (Ok(runtime), Ok(permit)) = (
+        Handle::try_current(),
+        Arc::clone(permits).try_acquire_owned(),
+    ) {
+        runtime.spawn_blocking(move || {
+            work();
+            drop(permit);
+        });
     }
 }
 
