@@ -74,7 +74,7 @@ impl<'a> Uploads<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] in a read-only registry.
+    /// [`Error::ReadOnly`] in a read-only registry.
     pub async fn finish_known(self, id: &str, size: u64, expected: &Digest) -> Result<bool, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
