@@ -41,9 +41,9 @@ const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// What waits in memory to be sent, for each stream.
 const SEND_BUFFER: usize = 512 * 1024;
 
-/// What HTTP/1.1 reads at once, and so the largest frame of a body: as much as hashing and writing
-/// are handed at least, and a head of a request is to fit as well.
-const READ_BUFFER: usize = 128 * 1024;
+/// What HTTP/1.1 reads at once, and so the largest frame of a body, of which up to three wait for
+/// each upload; a head of a request is to fit as well.
+const READ_BUFFER: usize = 32 * 1024;
 
 /// Requests in progress on one connection.
 const STREAMS: u32 = 250;

@@ -1,14 +1,16 @@
 //! Bytes from a client into an upload: hashed and written at the same time as more arrive.
 //!
-//! The bytes go in batches of about half a MiB, or less when there are many transfers. While one
-//! batch is hashed on one thread and written on another, the next one arrives; no thread waits for
-//! a client, and a transfer holds two batches in memory at the most, each at most a frame larger
-//! than [`Transfer::batch`] says.
+//! The bytes go in batches. While one batch is hashed on one thread and written on another, the
+//! next one arrives; no thread waits for a client.
+//!
+//! A transfer has two buffers of [`Transfer::batch`] bytes, which take turns. What arrives is
+//! copied into them: kept as it came, a frame of a few bytes would hold all of the buffer that the
+//! transport read it into, and the transport would need another one for the next.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use roadstead_oci::{Algorithm, Digest, Digester, InvalidState, Sha256State};
 use roadstead_storage::Upload;
@@ -16,12 +18,12 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 
-/// The most bytes that a batch has before it is worked on; fits a processor's second-level cache.
-const LARGEST_BATCH: usize = 512 * 1024;
-/// The fewest: below, changing threads costs more than it hides.
-const SMALLEST_BATCH: usize = 64 * 1024;
-/// What the batches of all transfers share, as long as each has the fewest bytes.
-const ALL_BATCHES: usize = 2 * 1024 * 1024;
+/// The bytes of a batch while there are [`FEW`] transfers: with smaller ones, a processor waits more
+/// often while threads change.
+const LARGE_BATCH: usize = 256 * 1024;
+/// The bytes of a batch while there are more, which keep the processors busy between them.
+const SMALL_BATCH: usize = 128 * 1024;
+const FEW: usize = 4;
 /// Up to how many bytes hashing is cheaper than handing it to another thread.
 const INLINE: usize = 16 * 1024;
 
@@ -61,28 +63,26 @@ impl Hashes {
         (self.sha256.finish(), self.other.map(Digester::finish))
     }
 
-    fn update(&mut self, chunks: &[Bytes]) {
-        for chunk in chunks {
-            self.sha256.update(chunk);
-            if let Some(other) = &mut self.other {
-                other.update(chunk);
-            }
+    fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(other) = &mut self.other {
+            other.update(bytes);
         }
     }
 
-    /// Adds `chunks`, off the async threads when they are many bytes, and on no more threads at
-    /// once than there are processors.
-    pub(crate) async fn updated(mut self, chunks: Vec<Bytes>) -> Result<Self, Error> {
+    /// Adds `bytes`, off the async threads when they are many, and on no more threads at once
+    /// than there are processors.
+    pub(crate) async fn updated(mut self, bytes: Bytes) -> Result<Self, Error> {
         static PROCESSORS: LazyLock<Semaphore> = LazyLock::new(|| {
             Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))
         });
-        if length(&chunks) <= INLINE {
-            self.update(&chunks);
+        if bytes.len() <= INLINE {
+            self.update(&bytes);
             return Ok(self);
         }
         let permit = PROCESSORS.acquire().await;
         let hashing = tokio::task::spawn_blocking(move || {
-            self.update(&chunks);
+            self.update(&bytes);
             self
         });
         let hashed = hashing.await;
@@ -98,25 +98,27 @@ pub(crate) async fn ingest(
     mut hashes: Hashes,
     body: impl Stream<Item = Result<Bytes, TransportError>> + Send,
 ) -> Result<(Hashes, Result<(), Error>), Error> {
-    let mut body = std::pin::pin!(body);
-    let transfer = Transfer::begin();
-    let mut batch = next_batch(&mut body, &transfer).await;
+    let body = std::pin::pin!(body);
+    let mut batches = Batches::of(body);
+    let mut batch = batches.next().await;
     loop {
-        let end = batch.end.take();
-        if batch.chunks.is_empty() && end.is_some() {
-            return Ok((hashes, end.unwrap_or(Ok(()))));
-        }
-        let hashing = hashes.updated(batch.chunks.clone());
-        let writing = upload.append(&batch.chunks);
+        let Batch { bytes, end } = batch;
+        let end = match end {
+            Some(end) if bytes.is_empty() => return Ok((hashes, end)),
+            end => end,
+        };
+        let hashing = hashes.updated(bytes.clone());
+        let writing = upload.append(std::slice::from_ref(&bytes));
         let receiving = async {
             match end {
                 Some(end) => Batch::ended(end),
-                None => next_batch(&mut body, &transfer).await,
+                None => batches.next().await,
             }
         };
         let (hashed, written, next) = tokio::join!(hashing, writing, receiving);
         written?;
         hashes = hashed?;
+        batches.reuse(bytes);
         batch = next;
     }
 }
@@ -132,11 +134,12 @@ impl Transfer {
         Self
     }
 
-    /// How many bytes a batch is to have now: what a transfer adds to the memory of the process
-    /// is little when there are many.
+    /// How many bytes a batch is to have now.
     fn batch(&self) -> usize {
-        let share = ALL_BATCHES / TRANSFERS.load(Relaxed).max(1);
-        share.clamp(SMALLEST_BATCH, LARGEST_BATCH)
+        match TRANSFERS.load(Relaxed) {
+            ..=FEW => LARGE_BATCH,
+            _ => SMALL_BATCH,
+        }
     }
 }
 
@@ -148,45 +151,75 @@ impl Drop for Transfer {
 
 /// Some bytes, and how the body ended if it did.
 struct Batch {
-    chunks: Vec<Bytes>,
+    bytes: Bytes,
     end: Option<Result<(), Error>>,
 }
 
 impl Batch {
     fn ended(end: Result<(), Error>) -> Self {
         Self {
-            chunks: Vec::new(),
+            bytes: Bytes::new(),
             end: Some(end),
         }
     }
 }
 
-async fn next_batch<S>(body: &mut S, transfer: &Transfer) -> Batch
+/// A body in batches.
+struct Batches<S> {
+    body: S,
+    transfer: Transfer,
+    /// What the last batch had no room for.
+    rest: Bytes,
+    /// The buffer of a batch that is done with.
+    spare: BytesMut,
+}
+
+impl<S> Batches<S>
 where
     S: Stream<Item = Result<Bytes, TransportError>> + Unpin,
 {
-    let mut chunks = Vec::new();
-    let mut received = 0;
-    while received < transfer.batch() {
-        let end = match body.next().await {
-            Some(Ok(chunk)) => {
-                received += chunk.len();
-                if !chunk.is_empty() {
-                    chunks.push(chunk);
-                }
-                continue;
-            }
-            Some(Err(error)) => Err(Error::BodyBroken(error)),
-            None => Ok(()),
-        };
-        return Batch {
-            chunks,
-            end: Some(end),
-        };
+    fn of(body: S) -> Self {
+        Self {
+            body,
+            transfer: Transfer::begin(),
+            rest: Bytes::new(),
+            spare: BytesMut::new(),
+        }
     }
-    Batch { chunks, end: None }
-}
 
-fn length(chunks: &[Bytes]) -> usize {
-    chunks.iter().map(Bytes::len).sum()
+    async fn next(&mut self) -> Batch {
+        let size = self.transfer.batch();
+        let mut bytes = std::mem::take(&mut self.spare);
+        if bytes.capacity() > size {
+            bytes = BytesMut::new();
+        }
+        let end = loop {
+            let room = size - bytes.len();
+            // A body of one frame needs no more than that.
+            if !bytes.is_empty() {
+                bytes.reserve(room);
+            }
+            bytes.extend_from_slice(&self.rest.split_to(room.min(self.rest.len())));
+            if bytes.len() == size {
+                break None;
+            }
+            match self.body.next().await {
+                Some(Ok(frame)) => self.rest = frame,
+                Some(Err(error)) => break Some(Err(Error::BodyBroken(error))),
+                None => break Some(Ok(())),
+            }
+        };
+        Batch {
+            bytes: bytes.freeze(),
+            end,
+        }
+    }
+
+    /// Takes the buffer of a batch back, unless somebody keeps it.
+    fn reuse(&mut self, bytes: Bytes) {
+        if let Ok(mut bytes) = bytes.try_into_mut() {
+            bytes.clear();
+            self.spare = bytes;
+        }
+    }
 }

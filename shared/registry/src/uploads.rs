@@ -504,7 +504,7 @@ impl UploadBytes for Uploaded<'_> {
 /// Adds stored content to digests, a few MiB at the most.
 pub(crate) async fn hashed(mut hashes: Hashes, content: Content) -> Result<Hashes, Error> {
     match content {
-        Content::Bytes(bytes) => hashes.updated(vec![bytes]).await,
+        Content::Bytes(bytes) => hashes.updated(bytes).await,
         Content::File(range) => {
             use std::os::unix::fs::FileExt;
             let reading = tokio::task::spawn_blocking(move || {
@@ -517,12 +517,12 @@ pub(crate) async fn hashed(mut hashes: Hashes, content: Content) -> Result<Hashe
                 .await
                 .map_err(|panic| Error::Unavailable(panic.into()))?;
             let bytes = bytes.map_err(|error| Error::Unavailable(error.into()))?;
-            hashes.updated(vec![bytes]).await
+            hashes.updated(bytes).await
         }
         Content::Stream(stream) => {
             let mut stream = stream.map_err(Error::from);
             while let Some(chunk) = stream.next().await {
-                hashes = hashes.updated(vec![chunk?]).await?;
+                hashes = hashes.updated(chunk?).await?;
             }
             Ok(hashes)
         }

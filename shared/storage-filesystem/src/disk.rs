@@ -33,11 +33,14 @@ pub(crate) struct Disk {
     journal: Option<Journal>,
     /// One for each thread that may block on the disk.
     permits: Arc<Semaphore>,
+    /// One for each that may do so on another's behalf.
+    helpers: Arc<Semaphore>,
 }
 
 impl Disk {
     /// The tree at `root`, on which `at_most` threads may block at a time.
     pub(crate) fn new(root: PathBuf, sync: Sync, at_most: usize) -> Self {
+        let helpers = together::HELPERS.min(at_most / 2);
         Self {
             journal: Journal::new(&root),
             root,
@@ -47,7 +50,8 @@ impl Disk {
             listings: Listings::default(),
             claims: Claims::default(),
             turns: Turns::default(),
-            permits: Arc::new(Semaphore::new(at_most)),
+            permits: Arc::new(Semaphore::new(at_most - helpers)),
+            helpers: Arc::new(Semaphore::new(helpers)),
         }
     }
 
@@ -109,7 +113,7 @@ impl Disk {
         };
         let failed = |error: io::Error| Error::Unavailable(error.into());
         let settle = |directory: &Directory| self.settle(&[directory]);
-        let appended = journal.append(writes, &settle, &self.permits);
+        let appended = journal.append(writes, &settle, &self.helpers);
         let appended = appended.map_err(failed)?;
         if appended.is_none() {
             let mut keys = writes.iter().map(|write| &write.key);
@@ -141,7 +145,7 @@ impl Disk {
     /// Makes the content of `files` durable, if it is to be.
     pub(crate) fn sync_files(&self, files: Vec<Arc<File>>) -> io::Result<()> {
         if self.syncs() {
-            return together::sync_all(files, File::sync_all, &self.permits);
+            return together::sync_all(files, File::sync_all, &self.helpers);
         }
         Ok(())
     }
@@ -157,7 +161,7 @@ impl Disk {
     /// Makes the entries of `touched` durable, and all that lead there, if they are to be.
     pub(crate) fn settle(&self, touched: &[&Directory]) -> io::Result<()> {
         if self.syncs() {
-            let sync = |all| together::sync_all(all, directory::sync, &self.permits);
+            let sync = |all| together::sync_all(all, directory::sync, &self.helpers);
             return self.durable.settle(&self.root, touched, sync);
         }
         Ok(())

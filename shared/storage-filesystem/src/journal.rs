@@ -126,14 +126,14 @@ impl Journal {
         self.claims.claim(keys)
     }
 
-    /// Says that `writes` are going to be done, and has that made durable in another thread, for which it
-    /// takes one of the `permits`. `None` when they cannot go through the journal; then nothing has
-    /// been said.
+    /// Says that `writes` are going to be done, and has that made durable in another thread, if there
+    /// is one of the `helpers`. `None` when they cannot go through the journal; then nothing has been
+    /// said.
     pub(crate) fn append(
         &self,
         writes: &[Write],
         settle: Settle<'_>,
-        permits: &Arc<Semaphore>,
+        helpers: &Arc<Semaphore>,
     ) -> io::Result<Option<Appended>> {
         if !is_small(writes) {
             return Ok(None);
@@ -154,7 +154,7 @@ impl Journal {
             self.wake_keeper();
         }
         let (shared, segment) = (Arc::clone(&self.shared), Arc::clone(applying.segment()));
-        let synced = Meanwhile::start(move || shared.sync(&segment), permits);
+        let synced = Meanwhile::start(move || shared.sync(&segment), helpers);
         Ok(Some(Appended { applying, synced }))
     }
 

@@ -11,22 +11,22 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-/// How many threads help the one that syncs.
-const HELPERS: usize = 5;
+/// How many threads help at the most: those that sync one file each need no help.
+pub(crate) const HELPERS: usize = 5;
 
 /// How one file is synced.
 pub(crate) type Sync = fn(&File) -> io::Result<()>;
 
 /// Syncs all `files`, in no particular order, and returns when none is left; the first failure.
 ///
-/// Helpers are threads of the runtime's, if the caller is one, and each takes a permit: without a
-/// runtime or a permit the caller does it alone. It never waits for a helper that has not begun.
+/// The `helpers` are threads of the runtime's, if the caller is one: without a runtime, or when all
+/// of them help others, the caller does it alone. It never waits for one that has not begun.
 pub(crate) fn sync_all(
     files: Vec<Arc<File>>,
     sync: Sync,
-    permits: &Arc<Semaphore>,
+    helpers: &Arc<Semaphore>,
 ) -> io::Result<()> {
-    let helpers = HELPERS.min(files.len().saturating_sub(1));
+    let wanted = HELPERS.min(files.len().saturating_sub(1));
     let job = Arc::new(Job {
         left: Mutex::new(Left {
             count: files.len(),
@@ -37,8 +37,8 @@ pub(crate) fn sync_all(
         next: AtomicUsize::new(0),
         done: Condvar::new(),
     });
-    for _ in 0..helpers {
-        job.find_help(permits);
+    for _ in 0..wanted {
+        job.find_help(helpers);
     }
     job.work();
     job.wait()
@@ -59,9 +59,9 @@ struct Left {
 }
 
 impl Job {
-    fn find_help(self: &Arc<Self>, permits: &Arc<Semaphore>) {
+    fn find_help(self: &Arc<Self>, helpers: &Arc<Semaphore>) {
         let job = Arc::clone(self);
-        hand_over(permits, move || job.work());
+        hand_over(helpers, move || job.work());
     }
 
     /// Syncs files until all are taken.
@@ -101,10 +101,10 @@ struct Meantime<T> {
 type Work<T> = Box<dyn FnOnce() -> T + Send>;
 
 impl<T: Send + 'static> Meanwhile<T> {
-    /// Hands `work` to a thread of the runtime's, if the caller is one and there is a permit.
+    /// Hands `work` to one of the `helpers`, if the caller is a thread of the runtime's.
     pub(crate) fn start(
         work: impl FnOnce() -> T + Send + 'static,
-        permits: &Arc<Semaphore>,
+        helpers: &Arc<Semaphore>,
     ) -> Self {
         let meantime = Arc::new(Meantime {
             work: Mutex::new(Some(Box::new(work))),
@@ -112,7 +112,7 @@ impl<T: Send + 'static> Meanwhile<T> {
             done: Condvar::new(),
         });
         let other = Arc::clone(&meantime);
-        hand_over(permits, move || {
+        hand_over(helpers, move || {
             if let Some(work) = other.take() {
                 *lock(&other.outcome) = Some(work());
                 other.done.notify_one();
@@ -145,15 +145,15 @@ impl<T> Meantime<T> {
     }
 }
 
-/// Has a thread of the runtime's do `work`, if the caller is one and there is a permit.
-fn hand_over(permits: &Arc<Semaphore>, work: impl FnOnce() + Send + 'static) {
-    if let (Ok(runtime), Ok(permit)) = (
+/// Has one of the `helpers` do `work`, if the caller is a thread of the runtime's.
+fn hand_over(helpers: &Arc<Semaphore>, work: impl FnOnce() + Send + 'static) {
+    if let (Ok(runtime), Ok(helper)) = (
         Handle::try_current(),
-        Arc::clone(permits).try_acquire_owned(),
+        Arc::clone(helpers).try_acquire_owned(),
     ) {
         runtime.spawn_blocking(move || {
             work();
-            drop(permit);
+            drop(helper);
         });
     }
 }
@@ -177,15 +177,15 @@ mod tests {
 
     #[test]
     fn it_is_done_with_and_without_help() {
-        for permits in [0, 1, 100] {
-            let permits = Arc::new(Semaphore::new(permits));
+        for helpers in [0, 1, 100] {
+            let helpers = Arc::new(Semaphore::new(helpers));
             for count in [0, 1, 2, 50] {
-                sync_all(files(count), File::sync_all, &permits).unwrap();
+                sync_all(files(count), File::sync_all, &helpers).unwrap();
             }
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let _entered = runtime.enter();
             for count in [0, 1, 2, 50] {
-                sync_all(files(count), File::sync_all, &permits).unwrap();
+                sync_all(files(count), File::sync_all, &helpers).unwrap();
             }
         }
     }
@@ -193,13 +193,13 @@ mod tests {
     #[test]
     fn what_is_done_meanwhile_is_done_once() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        for permits in [0, 1] {
-            let permits = Arc::new(Semaphore::new(permits));
+        for helpers in [0, 1] {
+            let helpers = Arc::new(Semaphore::new(helpers));
             for _ in 0..100 {
                 let count = Arc::new(AtomicUsize::new(0));
                 let counted = Arc::clone(&count);
                 let _entered = runtime.enter();
-                let meanwhile = Meanwhile::start(move || counted.fetch_add(1, Relaxed), &permits);
+                let meanwhile = Meanwhile::start(move || counted.fetch_add(1, Relaxed), &helpers);
                 assert_eq!(meanwhile.wait(), 0);
                 assert_eq!(count.load(Relaxed), 1);
             }
@@ -208,8 +208,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_told() {
-        let permits = Arc::new(Semaphore::new(1));
-        let failed = sync_all(files(3), fails, &permits).unwrap_err();
+        let helpers = Arc::new(Semaphore::new(1));
+        let failed = sync_all(files(3), fails, &helpers).unwrap_err();
         assert_eq!(failed.to_string(), "disk on fire");
     }
 }
