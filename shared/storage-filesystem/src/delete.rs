@@ -38,29 +38,34 @@ pub(crate) fn delete_if(disk: &Disk, key: &Key, seen: &ContentStat) -> Result<bo
     let Some((path, name)) = disk.source(key) else {
         return Ok(false);
     };
-    let is_same = |name: &str| read::content_at(&path.join(name)).as_ref() == Some(seen);
-    if refuse_temporary(key).is_err() || !is_same(name) {
+    let is_same = read::content_at(&path.join(name)).as_ref() == Some(seen);
+    if refuse_temporary(key).is_err() || !is_same {
         return Ok(false);
     }
     let _claim = disk.claim(&[key])?;
-    let failed = |error: io::Error| error::writing("delete", key, error);
-    let directory = match Directory::open(&path) {
+    let deleted = delete_aside(disk, &path, name, seen);
+    deleted.map_err(|error| error::writing("delete", key, error))
+}
+
+/// Deletes the file `name` in the directory at `path` if it is the one that was seen when nobody
+/// can replace it any more.
+fn delete_aside(disk: &Disk, path: &Path, name: &str, seen: &ContentStat) -> io::Result<bool> {
+    let directory = match Directory::open(path) {
         // Another has deleted the file since, and its directory.
         Err(error) if error::vanished(&error) => return Ok(false),
-        opened => opened.map_err(failed)?,
+        opened => opened?,
     };
     let aside = temporary::beside(name);
     match renameat(&directory, name, &directory, &aside) {
         Err(Errno::NOENT) => return Ok(false),
-        outcome => outcome.map_err(|errno| failed(errno.into()))?,
+        outcome => outcome?,
     }
-    if !is_same(&aside) {
-        put_back(&directory, &aside, name).map_err(|errno| failed(errno.into()))?;
+    if read::content_at(&path.join(&aside)).as_ref() != Some(seen) {
+        put_back(&directory, &aside, name)?;
         return Ok(false);
     }
-    let removed = unlinkat(&directory, &aside, AtFlags::empty());
-    removed.map_err(|errno| failed(errno.into()))?;
-    remove_if_empty(disk, &path, directory).map_err(failed)?;
+    unlinkat(&directory, &aside, AtFlags::empty())?;
+    remove_if_empty(disk, path, directory)?;
     Ok(true)
 }
 
@@ -154,4 +159,55 @@ fn remove_all_in(directory: BorrowedFd<'_>) -> Result<usize, Errno> {
         }
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::Sync;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = entries.map(name).collect();
+        names.sort();
+        names
+            .into_iter()
+            .map(|name| name.into_string().unwrap())
+            .collect()
+    }
+
+    /// What comes between the look and the deletion is seen by the look that follows.
+    #[test]
+    fn a_file_that_was_written_again_since_the_look_is_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b");
+        let disk = Disk::new(folder.path().to_owned(), Sync::Always, 4);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("data"), "old").unwrap();
+        let seen = read::content_at(&path.join("data")).unwrap();
+        fs::write(path.join("new"), "new content").unwrap();
+        fs::rename(path.join("new"), path.join("data")).unwrap();
+        assert!(!delete_aside(&disk, &path, "data", &seen).unwrap());
+        assert_eq!(fs::read(path.join("data")).unwrap(), b"new content");
+        assert_eq!(names(&path), ["data"]);
+        let seen = read::content_at(&path.join("data")).unwrap();
+        assert!(delete_aside(&disk, &path, "data", &seen).unwrap());
+        assert!(!path.exists(), "it was empty");
+        assert!(!delete_aside(&disk, &path, "data", &seen).unwrap());
+    }
+
+    #[test]
+    fn what_was_written_while_a_file_is_aside_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::write(path.join("aside"), "newer").unwrap();
+        fs::write(path.join("data"), "newest").unwrap();
+        let directory = Directory::open(path).unwrap();
+        put_back(&directory, "aside", "data").unwrap();
+        assert_eq!(fs::read(path.join("data")).unwrap(), b"newest");
+        assert_eq!(names(path), ["data"]);
+    }
 }
