@@ -7,4 +7,5 @@ mod damage;
 mod deleted;
 mod golden;
 mod kit;
+mod order;
 mod referrers;

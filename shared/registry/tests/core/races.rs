@@ -186,6 +186,22 @@ async fn a_push_comes_at_any_step_of_a_collection() {
     }
 }
 
+/// By a client that sends again what is no longer there: its blobs are younger than the collection.
+#[tokio::test(start_paused = true)]
+async fn a_push_with_its_blobs_comes_at_any_step_of_a_collection() {
+    for at in 1.. {
+        let (store, a) = (super::store(), name("a"));
+        prepare_beside_others(&store, &a).await;
+        let push = async |free: &Registry| push(free, &a, "new", &["config", "one"], None).await;
+        let collection = async |busy: &Registry| collect(busy, true).await.unwrap();
+        let Some(_) = hold(&store, at, collection, push).await else {
+            assert!(at > 1, "it does nothing");
+            break;
+        };
+        assert_kept(&store, &a, true).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_push_beside_collections_is_whole_when_it_succeeds() {
     for seed in 0..400 {
