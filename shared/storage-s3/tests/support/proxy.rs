@@ -20,6 +20,8 @@ pub(crate) enum Fate {
     CutBody(usize),
     /// In the answer's body this stands in place of that.
     Replace(&'static str, &'static str),
+    /// The store does not see the conditions of the request.
+    Unconditional,
 }
 
 type Rule = Box<dyn FnMut(&str) -> Fate + Send>;
@@ -138,7 +140,10 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> s
     let mut store = TcpStream::connect(upstream).await?;
     let lines = head.lines().filter(|line| {
         let line = line.to_ascii_lowercase();
-        !line.starts_with("connection:") && !line.starts_with("expect:") && !line.is_empty()
+        let is_condition = line.starts_with("if-match:") || line.starts_with("if-none-match:");
+        let is_dropped = is_condition && matches!(fate, Fate::Unconditional);
+        let is_ours = line.starts_with("connection:") || line.starts_with("expect:");
+        !is_dropped && !is_ours && !line.is_empty()
     });
     let head = lines.collect::<Vec<_>>().join("\r\n");
     let head = format!("{head}\r\nconnection: close\r\n\r\n");
@@ -164,7 +169,7 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> s
             let head = lines.collect::<Vec<_>>().join("\r\n");
             answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes();
         }
-        Fate::Pass | Fate::Fail(..) => {}
+        Fate::Pass | Fate::Unconditional | Fate::Fail(..) => {}
     }
     client.write_all(&answer).await?;
     client.shutdown().await

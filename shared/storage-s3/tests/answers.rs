@@ -1,0 +1,333 @@
+//! Answers that a store seldom gives, and what the driver makes of them.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join;
+use roadstead_storage::{
+    ByteRange, Driver, DriverExt, Error, Key, ListOptions, Upload, Write, WriteMode,
+};
+use roadstead_storage_s3::{Config, Patience, S3Driver};
+use support::Folder;
+use support::proxy::{Fate, Proxy};
+use tokio::time::timeout;
+
+const MIB: usize = 1024 * 1024;
+
+/// Much longer than anything takes here: what ends by it would not have ended.
+const LONG: Duration = Duration::from_secs(60);
+
+struct Answering {
+    folder: Folder,
+    proxy: Proxy,
+    driver: S3Driver,
+}
+
+impl Answering {
+    /// A driver that has made no request yet and copies by parts from 5 MiB on.
+    async fn unprobed() -> Option<Self> {
+        let folder = Folder::new().await?;
+        let proxy = Proxy::new(folder.url).await;
+        let config = Config {
+            endpoint: Some(proxy.url.clone()),
+            copy_threshold: 5 * MIB as u64,
+            copy_chunk_size: 5 * MIB as u64,
+            patience: Patience {
+                attempts: 3,
+                pause: Duration::from_millis(5),
+                ..Patience::default()
+            },
+            ..folder.config()
+        };
+        let driver = S3Driver::new(config).unwrap();
+        Some(Self {
+            folder,
+            proxy,
+            driver,
+        })
+    }
+
+    /// One that has found out what conditions are worth.
+    async fn new() -> Option<Self> {
+        let s3 = Self::unprobed().await?;
+        s3.create("probed", "").await.unwrap();
+        s3.proxy.requests();
+        Some(s3)
+    }
+
+    async fn create(&self, path: &str, content: &'static str) -> Result<(), Error> {
+        let write = Write {
+            key: key(path),
+            content: Bytes::from_static(content.as_bytes()),
+            mode: WriteMode::CreateNew,
+        };
+        self.driver.write(&[write]).await
+    }
+
+    /// The last request of this name had a header.
+    fn last_had(&self, request: &str, header: &str) -> bool {
+        let heads = self.proxy.heads();
+        let last = heads.iter().rfind(|head| head.name == request);
+        last.unwrap().header(header).is_some()
+    }
+
+    /// An upload of so many bytes that is synced and held.
+    async fn uploaded(&self, path: &str, size: usize) -> Box<dyn Upload> {
+        let mut upload = self.driver.upload(&key(path)).await.unwrap();
+        upload.append(&[bytes(size)]).await.unwrap();
+        upload.sync().await.unwrap();
+        upload
+    }
+}
+
+macro_rules! answering {
+    ($new:ident) => {
+        match Answering::$new().await {
+            Some(s3) => s3,
+            None => return,
+        }
+    };
+}
+
+fn key(path: &str) -> Key {
+    Key::new(path).unwrap()
+}
+
+fn bytes(size: usize) -> Bytes {
+    Bytes::from(vec![7; size])
+}
+
+fn is_outage<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Unavailable(_)))
+}
+
+/// Runs something to its end while everything else on this thread stands still.
+fn aside(future: impl Future<Output = ()> + Send + 'static) {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(future);
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_look_at_conditions_is_looked_at_before_a_creation() {
+    let s3 = answering!(unprobed);
+    s3.proxy.rule(|_| Fate::Unconditional);
+    s3.create("a", "first").await.unwrap();
+    let again = s3.create("a", "second").await;
+    assert!(matches!(again, Err(Error::Exists(_))), "{again:?}");
+    assert_eq!(s3.driver.get(&key("a"), 99).await.unwrap(), "first");
+    let (one, other) = join(s3.create("b", "one"), s3.create("b", "other")).await;
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    // A look that fails says nothing.
+    s3.proxy
+        .harm("HeadObject", 99, || Fate::Fail(503, "SlowDown"));
+    assert!(is_outage(s3.create("c", "lost").await));
+    s3.proxy.rule(|_| Fate::Unconditional);
+    assert_eq!(s3.driver.try_stat(&key("c")).await.unwrap(), None);
+    // Parts are not joined under a condition that nobody looks at.
+    let mut upload = s3.uploaded("u/1/data", 11 * MIB).await;
+    upload.commit().await.unwrap();
+    assert!(!s3.last_had("CompleteMultipartUpload", "if-match"));
+}
+
+#[tokio::test]
+async fn an_outage_during_the_probe_says_nothing_about_conditions() {
+    let s3 = answering!(unprobed);
+    let mut puts = 0;
+    s3.proxy.rule(move |request| {
+        puts += usize::from(request == "PutObject");
+        match request == "PutObject" && (2..=4).contains(&puts) {
+            true => Fate::Fail(503, "SlowDown"),
+            false => Fate::Pass,
+        }
+    });
+    assert!(is_outage(s3.create("a", "first").await));
+    s3.create("a", "first").await.unwrap();
+    assert!(s3.last_had("PutObject", "if-none-match"));
+    assert_eq!(s3.folder.objects().await, ["a"]);
+}
+
+/// AWS answers 409 to one of two that write at the same time, whichever condition it has.
+#[tokio::test]
+async fn a_request_that_met_another_is_made_again() {
+    let s3 = answering!(new);
+    let conflict = || Fate::Fail(409, "ConditionalRequestConflict");
+    s3.proxy.harm("PutObject", 2, conflict);
+    s3.create("a", "content").await.unwrap();
+    let mut upload = s3.uploaded("u/1/data", 11 * MIB).await;
+    s3.proxy.harm("CompleteMultipartUpload", 2, conflict);
+    upload.commit().await.unwrap();
+    s3.proxy.harm("PutObject", 99, conflict);
+    let busy = timeout(LONG, s3.create("b", "content")).await.unwrap();
+    assert!(matches!(busy, Err(Error::Busy(_))), "{busy:?}");
+}
+
+#[tokio::test]
+async fn parts_are_joined_without_a_condition_where_that_is_not_known() {
+    let s3 = answering!(new);
+    let mut upload = s3.uploaded("u/1/data", 11 * MIB).await;
+    let unknown = || Fate::Fail(501, "NotImplemented");
+    s3.proxy.harm("CompleteMultipartUpload", 1, unknown);
+    upload.commit().await.unwrap();
+    let stat = s3.driver.try_stat(&key("u/1/data")).await.unwrap();
+    assert_eq!(stat.unwrap().size, 11 * MIB as u64);
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_too_late_deletes_nothing_and_is_no_outage() {
+    let s3 = answering!(new);
+    s3.create("a", "content").await.unwrap();
+    let seen = s3.driver.try_stat(&key("a")).await.unwrap().unwrap();
+    for (status, code) in [
+        (412, "PreconditionFailed"),
+        (409, "ConditionalRequestConflict"),
+        (404, "NoSuchKey"),
+    ] {
+        s3.proxy
+            .harm("DeleteObject", 1, move || Fate::Fail(status, code));
+        let deleted = s3.driver.delete_if(&key("a"), &seen).await;
+        assert!(!deleted.unwrap(), "{code}");
+    }
+    s3.proxy
+        .harm("DeleteObject", 99, || Fate::Fail(503, "SlowDown"));
+    assert!(is_outage(s3.driver.delete_if(&key("a"), &seen).await));
+}
+
+#[tokio::test]
+async fn an_upload_under_way_is_no_content_to_delete_or_to_move() {
+    let s3 = answering!(new);
+    let path = key("u/1/data");
+    drop(s3.uploaded("u/1/data", 11 * MIB).await);
+    let seen = s3.driver.try_stat(&path).await.unwrap().unwrap();
+    assert!(!s3.driver.delete_if(&path, &seen).await.unwrap());
+    let moved = s3.driver.rename(&path, &key("b")).await;
+    assert!(matches!(moved, Err(Error::NotFound(_))), "{moved:?}");
+    let mut upload = s3.driver.upload(&path).await.unwrap();
+    assert_eq!(upload.size(), 11 * MIB as u64);
+    upload.cancel().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_or_without_its_names_is_an_outage() {
+    let s3 = answering!(new);
+    s3.create("p/a", "content").await.unwrap();
+    let endless = || {
+        Fate::Replace(
+            "<IsTruncated>false</IsTruncated>",
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>",
+        )
+    };
+    s3.proxy.harm("ListObjectsV2", usize::MAX, endless);
+    let prefix = key("p");
+    let list = timeout(LONG, s3.driver.list(&prefix, ListOptions::ALL)).await;
+    assert!(is_outage(list.unwrap()));
+    s3.proxy.harm("ListObjectsV2", 99, || {
+        Fate::Replace("Contents>", "Others>")
+    });
+    assert!(is_outage(s3.driver.stat(&prefix).await));
+}
+
+#[tokio::test]
+async fn a_copy_in_parts_is_of_one_object_and_leaves_nothing_when_it_fails() {
+    let s3 = answering!(new);
+    let (from, to) = (key("u/1/data"), key("b"));
+    let mut upload = s3.uploaded("u/1/data", 12 * MIB).await;
+    upload.commit().await.unwrap();
+    drop(upload);
+    s3.proxy
+        .harm("UploadPartCopy", 99, || Fate::Fail(503, "SlowDown"));
+    assert!(is_outage(s3.driver.rename(&from, &to).await));
+    assert_eq!(s3.folder.multiparts().await, [""; 0]);
+    // An upload that is gone has become another object.
+    s3.create("b", "other").await.unwrap();
+    let gone = || Fate::Fail(404, "NoSuchUpload");
+    s3.proxy.harm("CompleteMultipartUpload", 1, gone);
+    assert!(is_outage(s3.driver.rename(&from, &to).await));
+    assert_eq!(s3.driver.get(&to, 99).await.unwrap(), "other");
+    let mut joins = 0;
+    s3.proxy.rule(move |request| {
+        joins += usize::from(request == "CompleteMultipartUpload");
+        match (request, joins) {
+            ("CompleteMultipartUpload", 1) => Fate::LoseAnswer,
+            ("CompleteMultipartUpload", _) => Fate::Fail(404, "NoSuchUpload"),
+            _ => Fate::Pass,
+        }
+    });
+    s3.driver.rename(&from, &to).await.unwrap();
+    assert!(s3.last_had("UploadPartCopy", "x-amz-copy-source-if-match"));
+    let stat = s3.driver.try_stat(&to).await.unwrap().unwrap();
+    assert_eq!(stat.size, 12 * MIB as u64);
+    assert_eq!(s3.driver.try_stat(&from).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_body_that_broke_off_is_not_gone_on_with_by_another_object() {
+    let s3 = answering!(new);
+    let path = key("a");
+    let put = |byte: u8| Write {
+        key: key("a"),
+        content: Bytes::from(vec![byte; MIB]),
+        mode: WriteMode::Overwrite,
+    };
+    s3.driver.write(&[put(1)]).await.unwrap();
+    let (mut reads, mut other) = (0, Some(s3.folder.driver()));
+    s3.proxy.rule(move |request| {
+        reads += usize::from(request == "GetObject");
+        if reads == 2
+            && let Some(driver) = other.take()
+        {
+            let newer = put(2);
+            aside(async move { driver.write(&[newer]).await.unwrap() });
+        }
+        match reads {
+            1 if request == "GetObject" => Fate::CutBody(MIB / 2),
+            _ => Fate::Pass,
+        }
+    });
+    assert!(is_outage(s3.driver.get(&path, u64::MAX).await));
+    assert!(s3.driver.get(&path, u64::MAX).await.unwrap() == vec![2; MIB]);
+}
+
+#[tokio::test]
+async fn a_range_that_the_store_refuses_is_not_taken_for_no_bytes() {
+    let s3 = answering!(new);
+    s3.create("a", "content").await.unwrap();
+    s3.proxy
+        .harm("GetObject", 99, || Fate::Fail(416, "InvalidRange"));
+    let range = ByteRange {
+        offset: 2,
+        length: Some(3),
+    };
+    assert!(is_outage(s3.driver.read(&key("a"), range).await));
+}
+
+#[tokio::test]
+async fn what_is_aborted_is_of_one_upload_and_not_of_those_whose_names_begin_alike() {
+    let s3 = answering!(new);
+    let slow_down = || Fate::Fail(503, "SlowDown");
+    let left = |names: [&str; 1]| names.map(|name| format!("{}/{name}", s3.folder.name));
+    drop(s3.uploaded("u/10/data", 11 * MIB).await);
+    drop(s3.uploaded("u/1/data", 11 * MIB).await);
+    s3.driver.delete(&key("u/1")).await.unwrap();
+    assert_eq!(s3.folder.multiparts().await, left(["u/10/data"]));
+    // One whose process has not lived to note its multipart upload.
+    s3.proxy.harm("UploadPart", 99, slow_down);
+    let mut upload = s3.driver.upload(&key("u/1")).await.unwrap();
+    upload.append(&[bytes(11 * MIB)]).await.unwrap();
+    assert!(is_outage(upload.sync().await));
+    drop(upload);
+    s3.proxy.rule(|_| Fate::Pass);
+    assert_eq!(s3.folder.multiparts().await.len(), 2);
+    let mut upload = s3.driver.upload(&key("u/1")).await.unwrap();
+    upload.cancel().await.unwrap();
+    assert_eq!(s3.folder.multiparts().await, left(["u/10/data"]));
+    s3.driver.delete(&key("u/10")).await.unwrap();
+}
