@@ -115,6 +115,8 @@ async fn what_a_push_has_written_so_far_points_to_nothing_that_is_not_there() {
             let layout = layout(&driver);
             // Those of the tags that may be moved point to another manifest before.
             record(&layout, &app, &old, &tags[fixed.len()..]).await;
+            // From here on no manifest is asked for an edge that was not written.
+            assert_eq!(referrers(&layout, &push).await, 0);
             driver.write(&writes[..step]).await.unwrap();
             assert_whole(&layout, &push, step).await;
         }

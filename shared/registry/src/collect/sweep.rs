@@ -239,6 +239,8 @@ async fn sweep_blob(
     let Some(location) = parts.metadata.location(digest).await? else {
         return Ok(());
     };
+    // The back end decides, by a look at a time when nobody can store the blob: this one keeps those
+    // who do from waiting for it.
     let stat = parts.driver.try_stat(&Key::new(&location)?).await?;
     let is_old = stat.is_some_and(|stat| stat.modified < cutoff);
     if is_old && parts.metadata.sweep_blob(digest, cutoff).await? {
