@@ -6,6 +6,7 @@
 mod calls;
 mod contract;
 mod expiry;
+mod gone;
 mod kit;
 mod proxy;
 mod races;
