@@ -581,6 +581,55 @@ fn a_damaged_manifest_endangers_no_healthy_image() {
     }
 }
 
+/// Distribution takes `Layers` for `layers`, as its clients do.
+#[test]
+fn what_distribution_reads_in_a_manifest_stays() {
+    only_over!(Filesystem: "it looks at the files");
+    let _installed = require!("docker-registry");
+    let store = Store::new();
+    let theirs = Registry::over(Implementation::Distribution, &store);
+    let mut pushed = Vec::new();
+    for (seed, (key, other)) in (1..).zip([
+        (r#""layers""#, r#""Layers""#),
+        (r#""digest""#, r#""DIGEST""#),
+        (r#""mediaType""#, r#""MediaType""#),
+        (r#""layers""#, r#""layers":null,"Layers""#),
+    ]) {
+        let image = Image::seeded(seed);
+        let repository = format!("app{seed}");
+        let manifest = String::from_utf8_lossy(image.manifest()).replace(key, other);
+        assert_ne!(manifest.as_bytes(), image.manifest());
+        for blob in image.blobs() {
+            theirs.push_blob(&repository, blob);
+        }
+        let put = theirs.put_manifest(
+            &repository,
+            "latest",
+            image.media_type(),
+            manifest.as_bytes(),
+        );
+        let _ = put.expect(201);
+        pushed.push((repository, image, manifest));
+    }
+    let garbage = theirs.push_blob("app1", b"garbage");
+    let store = theirs.kill();
+    collect(&store, &["-m"]);
+    assert!(!store.blob(&garbage).exists());
+    let registry = serve(&store);
+    for (repository, image, manifest) in pushed {
+        let served = registry.get_manifest(&repository, "latest").expect(200);
+        assert_eq!(served.text(), manifest);
+        assert_eq!(served.need("content-type"), image.media_type());
+        for blob in image.blobs() {
+            let target = format!("/v2/{repository}/blobs/{}", sha256(blob));
+            assert!(
+                registry.get(&target).expect(200).body == *blob,
+                "{manifest}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_store_that_cannot_be_listed_loses_nothing() {
     only_over!(Filesystem: "it looks at the files");

@@ -209,7 +209,7 @@ async fn store_again(
     manifest: &EligibleManifest,
     record: ManifestRecord,
 ) -> Result<(), Error> {
-    let Ok(view) = Manifest::parse(&record.bytes, None) else {
+    let Ok(view) = Manifest::read(&record.bytes) else {
         return Ok(());
     };
     let push = ManifestPush {
