@@ -24,7 +24,7 @@ pub fn is_kept(directory: &Path) -> bool {
     const BTRFS: i64 = 0x9123_683e;
     const F2FS: i64 = 0xf2f5_2010;
     let filesystem = rustix::fs::statfs(directory).expect("the kernel tells");
-    [EXT, XFS, BTRFS, F2FS].contains(&i64::from(filesystem.f_type))
+    [EXT, XFS, BTRFS, F2FS].contains(&filesystem.f_type)
 }
 
 /// What a journal says, in the order in which it was said.

@@ -648,11 +648,46 @@ fn a_store_that_cannot_be_listed_loses_nothing() {
             std::fs::write(&there, content).unwrap();
         }
         let outcome = collect_with(Implementation::Roadstead, &store, at_once(), &[]);
-        let _ = outcome.failure();
+        let said = outcome.failure();
+        assert!(said.contains("nothing is deleted"), "{said}");
         let _ = std::fs::remove_file(&there);
         std::fs::rename(&aside, &there).unwrap();
     }
     serve(&store).assert_pullable("app", "latest", &image);
+}
+
+/// Somebody has removed all repositories by hand: as with Distribution, an empty folder is one without them.
+#[test]
+fn a_store_without_repositories_is_all_garbage() {
+    only_over!(Filesystem: "it looks at the files");
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("app", "latest", &image);
+    let store = registry.kill();
+    let repositories = store.layout().join("repositories");
+    std::fs::remove_dir_all(repositories.join("app")).unwrap();
+    let young = collect_with(Implementation::Roadstead, &store, grace("1h"), &[]);
+    let _ = young.success();
+    assert!(store.blob(&image.digest()).exists());
+    collect(&store, &[]);
+    let digests = image.blobs().iter().map(|blob| sha256(blob));
+    for digest in digests.chain([image.digest()]) {
+        assert!(!store.blob(&digest).exists(), "{digest}");
+    }
+}
+
+/// A bucket has no folders: with the last link, nothing is left of a repository.
+#[test]
+fn a_blob_that_was_the_last_of_all_goes() {
+    let registry = Registry::start();
+    let digest = registry.push_blob("app", b"the last");
+    let _ = registry
+        .delete(&format!("/v2/app/blobs/{digest}"))
+        .expect(202);
+    let store = registry.kill();
+    let eligible = format!("blob eligible for deletion: {digest}");
+    assert!(collect(&store, &[]).contains(&eligible));
+    assert!(!collect(&store, &[]).contains(&eligible));
 }
 
 #[test]
