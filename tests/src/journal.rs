@@ -19,12 +19,12 @@ const FORGET: u8 = 2;
 /// When the kernel does not tell.
 #[must_use]
 pub fn is_kept(directory: &Path) -> bool {
-    const EXT: i64 = 0xef53;
-    const XFS: i64 = 0x5846_5342;
-    const BTRFS: i64 = 0x9123_683e;
-    const F2FS: i64 = 0xf2f5_2010;
+    const EXT: u64 = 0xef53;
+    const XFS: u64 = 0x5846_5342;
+    const BTRFS: u64 = 0x9123_683e;
+    const F2FS: u64 = 0xf2f5_2010;
     let filesystem = rustix::fs::statfs(directory).expect("the kernel tells");
-    [EXT, XFS, BTRFS, F2FS].contains(&filesystem.f_type)
+    [EXT, XFS, BTRFS, F2FS].contains(&(filesystem.f_type as u64))
 }
 
 /// What a journal says, in the order in which it was said.
