@@ -10,6 +10,7 @@ fuzz_target!(|input: (&str, &[u8])| {
         return;
     };
     assert!(manifest.references().count() <= Manifest::MAX_DESCRIPTORS);
+    assert_eq!(Manifest::read(bytes).ok().as_ref(), Some(&manifest));
     let itself = Manifest::parse(bytes, Some(&manifest.media_type));
     assert_eq!(itself.ok().as_ref(), Some(&manifest));
     if let Ok(pushed) = Manifest::parse(bytes, Some(content_type)) {

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
+use roadstead_configuration::address::{InvalidAddress, split};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
 
 /// How many connections may wait for their accept; the kernel lowers it to its own limit.
@@ -34,7 +35,7 @@ pub enum Error {
         /// The address as configured.
         address: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: InvalidAddress,
     },
     /// Something that is no socket lies where the socket should be.
     #[error("cannot listen at {}: it exists and is not a socket", .0.display())]
@@ -132,7 +133,10 @@ impl Drop for SocketFile {
 }
 
 async fn bind_tcp(address: &str) -> Result<Listener, Error> {
-    let (host, port) = split(address)?;
+    let (host, port) = split(address).map_err(|reason| Error::Address {
+        address: address.to_owned(),
+        reason,
+    })?;
     let bound = if host.is_empty() {
         listen_everywhere(port)
     } else {
@@ -183,40 +187,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// The two parts of `host:port`; both may be empty, and an empty address is an empty pair.
-fn split(address: &str) -> Result<(&str, u16), Error> {
-    let invalid = |reason| Error::Address {
-        address: address.to_owned(),
-        reason,
-    };
-    if address.is_empty() {
-        return Ok(("", 0));
-    }
-    let (host, port) = address
-        .rsplit_once(':')
-        .filter(|(_, port)| !port.contains(']'))
-        .ok_or_else(|| invalid("missing port in address"))?;
-    let host = match host.strip_prefix('[') {
-        Some(inner) => inner
-            .strip_suffix(']')
-            .ok_or_else(|| invalid("missing ']' in address"))?,
-        None if host.contains(':') => return Err(invalid("too many colons in address")),
-        None => host,
-    };
-    let port = parse_port(port).ok_or_else(|| invalid("invalid port"))?;
-    Ok((host, port))
-}
-
-fn parse_port(port: &str) -> Option<u16> {
-    match port {
-        "" => Some(0),
-        "http" => Some(80),
-        "https" => Some(443),
-        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
-        _ => None,
-    }
-}
-
 fn bind_unix(path: &Path) -> Result<Listener, Error> {
     remove_stale(path)?;
     let socket = UnixListener::bind(path).map_err(|source| bind_error(path, source))?;
@@ -247,38 +217,11 @@ fn bind_error(path: &Path, source: io::Error) -> Error {
 mod tests {
     use super::*;
 
-    #[test]
-    fn addresses_are_read_as_go_reads_them() {
-        let table = [
-            ("", "", 0),
-            (":5000", "", 5000),
-            (":", "", 0),
-            ("localhost:5000", "localhost", 5000),
-            ("127.0.0.1:http", "127.0.0.1", 80),
-            ("[::1]:5000", "::1", 5000),
-            ("[fe80::1%eth0]:1", "fe80::1%eth0", 1),
-            ("[]:5000", "", 5000),
-        ];
-        for (address, host, port) in table {
-            assert_eq!(split(address).unwrap(), (host, port), "{address:?}");
-        }
-    }
-
-    #[test]
-    fn addresses_that_go_refuses_are_refused() {
-        let table = [
-            ("5000", "missing port in address"),
-            ("[::1]", "missing port in address"),
-            ("::1:5000", "too many colons in address"),
-            ("[::1:5000", "missing ']' in address"),
-            ("localhost:70000", "invalid port"),
-            ("localhost:+1", "invalid port"),
-            ("localhost:nope", "invalid port"),
-        ];
-        for (address, reason) in table {
-            let error = split(address).unwrap_err().to_string();
-            assert_eq!(error, format!("listen tcp: address {address}: {reason}"));
-        }
+    #[tokio::test]
+    async fn an_address_that_is_none_is_named() {
+        let error = Listener::bind("tcp", "localhost").await.unwrap_err();
+        let expected = "listen tcp: address localhost: missing port in address";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ pub mod event_bus;
 pub mod faults;
 pub mod http2;
 pub mod image;
+pub mod journal;
 pub mod lambda;
 pub mod ministack;
 pub mod receiver;

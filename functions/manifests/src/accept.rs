@@ -21,7 +21,7 @@ pub(crate) fn substitute(
     if !by_tag || record.media_type != DOCKER_LIST || !wants_image {
         return None;
     }
-    let list = Manifest::parse(&record.bytes, None).ok()?;
+    let list = Manifest::read(&record.bytes).ok()?;
     let child = list.manifests.into_iter().find(is_linux_amd64)?;
     Some(child.digest)
 }

@@ -102,6 +102,10 @@ impl Driver for Measured {
         self.inner.abandon(prefix, since).await
     }
 
+    fn has_directories(&self) -> bool {
+        self.inner.has_directories()
+    }
+
     fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
         self.inner.noted_uploads()
     }

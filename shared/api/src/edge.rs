@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
-    X_CONTENT_TYPE_OPTIONS,
+    TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use roadstead_oci::ErrorCode;
@@ -65,6 +65,7 @@ impl Edge {
         signature::keep_target(&mut request);
         let response = match folded(request.uri(), &self.prefix) {
             _ if !names_host(&request) => Error::no_host().into_response(),
+            _ if is_coded(&request) => Error::coded().into_response(),
             Folded::Same => self.route(request).await,
             Folded::To(uri) => {
                 *request.uri_mut() = uri;
@@ -102,12 +103,7 @@ impl Edge {
 /// Whether a request of HTTP/1.1 says once, and in no other way than URLs have it, for which host it is
 /// (RFC 9112, section 3.2). A gateway has seen to that.
 fn names_host(request: &Request) -> bool {
-    let peer = request
-        .extensions()
-        .get()
-        .map(|Connection { peer, .. }| peer);
-    let is_read_here = matches!(peer, Some(Peer::Socket(_) | Peer::Local));
-    if !is_read_here || request.version() != Version::HTTP_11 {
+    if !is_read_here(request) {
         return true;
     }
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -115,6 +111,24 @@ fn names_host(request: &Request) -> bool {
         (Some(host), None) => host.as_bytes().iter().all(is_of_host),
         _ => false,
     }
+}
+
+/// Whether the bytes of a body are not what is sent in chunks but a coding of it, which nobody here undoes.
+fn is_coded(request: &Request) -> bool {
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    match (codings.next(), codings.next()) {
+        (None, _) => false,
+        (Some(coding), None) => is_read_here(request) && !is_chunked(coding),
+        (Some(_), Some(_)) => is_read_here(request),
+    }
+}
+
+/// Whether a request was read from a connection of HTTP/1.1, and no gateway has done so before.
+fn is_read_here(request: &Request) -> bool {
+    let connection = request.extensions().get::<Connection>();
+    let peer = connection.map(|connection| connection.peer);
+    matches!(peer, Some(Peer::Socket(_) | Peer::Local)) && request.version() == Version::HTTP_11
 }
 
 /// Whether a host and its port may have this byte (RFC 3986, section 3.2.2).

@@ -100,6 +100,13 @@ impl Error {
             .with_status(StatusCode::BAD_REQUEST)
     }
 
+    /// A body in a transfer coding beside `chunked` (RFC 9112, section 6.1).
+    pub(crate) fn coded() -> Self {
+        Self::new(ErrorCode::Unsupported, Value::Null)
+            .with_status(StatusCode::NOT_IMPLEMENTED)
+            .with_message("the one transfer coding that is understood is chunked")
+    }
+
     fn unknown_references(missing: Vec<Digest>) -> Self {
         let code = ErrorCode::ManifestBlobUnknown;
         let entries = missing

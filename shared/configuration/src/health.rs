@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Secret;
+use crate::address;
 use crate::schema::{BOOL, DURATION, HEADERS, INTEGER, SHORT, TEXT, entries, nested, section};
 
 section! {
@@ -66,7 +67,7 @@ section! {
     /// An entry of `health.tcp`.
     TcpCheck {
         /// `host:port`.
-        addr: Option<String> = TEXT;
+        addr: Option<String> = TEXT.check(address::check);
         /// How long connecting may take; unset: as long as `interval`.
         timeout: Option<Duration> = DURATION;
         /// How often to connect.

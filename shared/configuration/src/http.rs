@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::Secret;
+use crate::address;
 use crate::schema::{
     ANY, BOOL, COUNT, DURATION, HEADERS, INTEGER, TEXT, TEXTS, choice, nested, section,
 };
@@ -39,7 +40,7 @@ section! {
         /// TLS.
         tls: Tls = nested(Tls::KEYS);
         /// Headers that are added to each answer.
-        headers: BTreeMap<String, Vec<String>> = HEADERS;
+        headers: BTreeMap<String, Vec<String>> = HEADERS.check(added_header).differs("Roadstead does not start with a name or value that no header can have, nor with `Content-Length` or `Transfer-Encoding`; Distribution leaves them out, or overwrites them.");
         /// Web pages on other origins.
         cors: Option<Cors> = nested(Cors::KEYS).strict(&["origins"]).differs("Distribution 3 has only `headers`; the keys are those of the registry before it (docker-registry 0.9).");
         /// How much one caller may ask for. Each process counts for itself, and a function not at all.
@@ -70,6 +71,15 @@ fn prefix(prefix: &str) -> Result<(), String> {
         "must begin and end with \"/\", as in \"/{}/\"",
         prefix.trim_matches('/')
     ))
+}
+
+/// What a header's own name may be, beside being one.
+fn added_header(name: &str) -> Result<(), String> {
+    let framing = ["content-length", "transfer-encoding"];
+    match framing.contains(&name.to_ascii_lowercase().as_str()) {
+        true => Err("says where an answer ends, which the server knows".to_owned()),
+        false => Ok(()),
+    }
 }
 
 fn network(text: &str) -> Result<(), String> {
@@ -210,7 +220,7 @@ section! {
         challenge: AcmeChallenge = choice(&["tls-alpn-01", "http-01"]).default("tls-alpn-01")
             .follows("http.tls.letsencrypt.cachefile").differs("Roadstead's own; Distribution does `tls-alpn-01` alone.");
         /// Where to listen for the requests of `http-01`; others are sent on to `https`.
-        httpaddr: String = TEXT.default(":80").follows("http.tls.letsencrypt.challenge").differs("Roadstead's own.");
+        httpaddr: String = TEXT.default(":80").check(address::check).follows("http.tls.letsencrypt.challenge").differs("Roadstead's own.");
         /// The files of authorities that the ACME server's own certificate may be from, beside those of the system.
         rootcas: Vec<String> = TEXTS.differs("Roadstead's own.");
     }
@@ -244,7 +254,7 @@ section! {
     /// `http.debug`.
     Debug {
         /// Where the debug server listens; without one, there is none.
-        addr: Option<String> = TEXT;
+        addr: Option<String> = TEXT.check(address::check);
         /// Metrics for Prometheus.
         prometheus: Prometheus = nested(Prometheus::KEYS);
     }

@@ -17,6 +17,7 @@
 //! environment, in [`from_process`]; everything else takes the variables as data.
 
 pub mod access;
+pub mod address;
 pub mod auth;
 mod configuration;
 mod documentation;

@@ -1,5 +1,6 @@
 //! The tree of a text against the schema: every value typed, every default filled in, every problem noted.
 
+mod headers;
 mod scalar;
 mod status;
 
@@ -89,7 +90,7 @@ impl Resolver<'_> {
             Kind::OneOf(one_of) => self.one_of(one_of, written),
             Kind::Options(variants) => self.options(variants, node, siblings),
             Kind::Texts => self.texts(key, written),
-            Kind::Headers => self.headers(written),
+            Kind::Headers => self.headers(key, written),
             _ => self.scalar(key, written),
         };
         (self.hidden, self.strict) = (hidden, strict);
@@ -185,45 +186,6 @@ impl Resolver<'_> {
             list.extend(self.within(format!("[{index}]"), |this| this.text_value(key, node)));
         }
         Effective::List(list)
-    }
-
-    fn headers(&mut self, node: Option<&Node>) -> Effective {
-        let map = node.and_then(|node| self.map_or_error(node));
-        let mut headers = Vec::new();
-        for (name, node) in map.into_iter().flat_map(Map::iter) {
-            let values = self.within(name, |this| this.header_values(node));
-            headers.push((name.to_owned(), Effective::List(values)));
-        }
-        Effective::Named(headers)
-    }
-
-    fn header_values(&mut self, node: &Node) -> Vec<Effective> {
-        if let (Value::Scalar(scalar), false) = (&node.value, node.is_null()) {
-            let shown = if self.hidden {
-                "value"
-            } else {
-                scalar.text.as_str()
-            };
-            let problem = Problem::error(
-                &self.path(),
-                &node.origin,
-                "the values of a header are a list",
-            );
-            self.problems
-                .push(problem.suggest(format!("write [{shown}]")));
-            return Vec::new();
-        }
-        let mut values = Vec::new();
-        for (index, node) in self
-            .list_or_error(Some(node).filter(|node| !node.is_null()))
-            .iter()
-            .enumerate()
-        {
-            values.extend(self.within(format!("[{index}]"), |this| {
-                this.text_value(&crate::schema::TEXT, node)
-            }));
-        }
-        values
     }
 
     fn options(

@@ -8,7 +8,7 @@ use crate::effective::Effective;
 use crate::http::{Http, Net};
 use crate::metadata::Store;
 use crate::storage::{BlobDescriptorCache, Storage};
-use crate::{Configuration, Origin, Problem};
+use crate::{Configuration, Origin, Problem, address};
 
 pub(crate) fn check(
     configuration: &Configuration,
@@ -71,16 +71,13 @@ impl Rules<'_> {
     }
 
     fn addr(&mut self, http: &Http) {
-        let has_port = |addr: &str| {
-            addr.rsplit_once(':')
-                .is_some_and(|(_, port)| !port.is_empty())
-        };
-        if http.net == Net::Tcp && !http.addr.is_empty() && !has_port(&http.addr) {
-            self.warn(
-                "http.addr",
-                "has no port",
-                Some("write host:port, as in localhost:5000"),
-            );
+        if http.net != Net::Tcp {
+            return;
+        }
+        if let Err(message) = address::check(&http.addr) {
+            let origin = self.origin("http.addr");
+            self.problems
+                .push(Problem::error("http.addr", &origin, message));
         }
     }
 

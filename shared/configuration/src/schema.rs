@@ -25,7 +25,7 @@ pub(crate) struct Key {
     pub(crate) zero_is_default: bool,
     /// A value that is not among the choices is a warning, and leaves the key unset.
     pub(crate) tolerant: bool,
-    /// What else must hold for a text.
+    /// What else must hold for a text, or the name of a header.
     pub(crate) check: Option<Check>,
     /// A section that is written must have one of these keys, and no key below it may be unknown: what is left out or
     /// misspelt would count for nothing without being seen.

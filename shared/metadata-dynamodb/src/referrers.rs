@@ -83,7 +83,7 @@ impl DynamoDb {
         let Some(record) = self.manifest(repository, &reference).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&record.bytes, None).ok();
+        let manifest = Manifest::read(&record.bytes).ok();
         let referrer = manifest.and_then(|manifest| Referrer::of(&manifest, &record));
         Ok(referrer.map(|referrer| referrer.descriptor))
     }

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use async_trait::async_trait;
 use roadstead_metadata::{CatalogStore, Error, ManifestStore, Page, Repositories};
 use roadstead_oci::RepositoryName;
-use roadstead_storage::{EntryKind, Key, ListOptions};
+use roadstead_storage::{EntryKind, Key, ListOptions, Stat};
 
 use crate::layout::{Layout, unavailable};
 use crate::paths;
@@ -27,6 +27,15 @@ impl CatalogStore for Layout {
             found.extend(self.repository(&path, which).await?);
         }
         Ok(found)
+    }
+
+    async fn has_place(&self) -> Result<bool, Error> {
+        let place = paths::repositories().map_err(unavailable)?;
+        match self.driver.stat(&place).await {
+            Ok(stat) => Ok(stat == Stat::Prefix),
+            Err(roadstead_storage::Error::NotFound(_)) => Ok(!self.driver.has_directories()),
+            Err(error) => Err(unavailable(error)),
+        }
     }
 }
 

@@ -307,7 +307,7 @@ pub(crate) fn recognize(digest: &Digest, bytes: Bytes) -> Option<ManifestRecord>
         tracing::error!(blob.digest = %digest, "stored manifest does not match its digest: it is not served");
         return None;
     }
-    let media_type = match Manifest::parse(&bytes, None) {
+    let media_type = match Manifest::read(&bytes) {
         Ok(manifest) => manifest.media_type,
         Err(_) => named_media_type(&bytes),
     };

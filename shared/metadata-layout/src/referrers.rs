@@ -95,7 +95,7 @@ impl Layout {
         let Some(list) = self.manifest(repository, &Reference::Tag(tag)).await? else {
             return Ok(());
         };
-        let Ok(list) = Manifest::parse(&list.bytes, None) else {
+        let Ok(list) = Manifest::read(&list.bytes) else {
             return Ok(());
         };
         let prefix = paths::referrers(repository, subject).map_err(unavailable)?;
@@ -125,7 +125,7 @@ impl Layout {
         let Some(record) = self.manifest(repository, &reference).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&record.bytes, None).ok();
+        let manifest = Manifest::read(&record.bytes).ok();
         Ok(manifest.and_then(|manifest| Referrer::of(&manifest, &record)))
     }
 

@@ -283,6 +283,10 @@ pub trait CatalogStore: Send + Sync {
         which: Repositories,
         page: Page<'_>,
     ) -> Result<Vec<RepositoryName>, Error>;
+
+    /// Whether what holds repositories is there, also when there are none: `false` where a folder is
+    /// missing, perhaps since a volume is not mounted.
+    async fn has_place(&self) -> Result<bool, Error>;
 }
 
 /// All that is known about what a registry holds.

@@ -234,7 +234,7 @@ fn manifest(seed: &str) -> ManifestRecord {
 
 /// The edge that the manifest has to its subject.
 fn edge(record: &ManifestRecord) -> Option<Referrer> {
-    let manifest = Manifest::parse(&record.bytes, None).ok()?;
+    let manifest = Manifest::read(&record.bytes).ok()?;
     Referrer::of(&manifest, record)
 }
 

@@ -280,6 +280,6 @@ impl Push<'_> {
 
 /// The edge that the manifest has to its subject.
 fn edge(record: &ManifestRecord) -> Option<Referrer> {
-    let manifest = Manifest::parse(&record.bytes, None).ok()?;
+    let manifest = Manifest::read(&record.bytes).ok()?;
     Referrer::of(&manifest, record)
 }

@@ -10,6 +10,7 @@
 mod digest;
 mod digester;
 mod error_code;
+mod keys;
 mod manifest;
 pub mod media_type;
 mod object;

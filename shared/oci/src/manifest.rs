@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 
+use crate::keys::{Exact, Keys, Known, Nested};
 use crate::object::{self, Object};
 use crate::{Digest, media_type};
 
@@ -151,21 +153,75 @@ struct Fields {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+const DESCRIPTOR: Option<&Nested> = Some(&Nested(Descriptor::KEYS));
+
+impl Known for Fields {
+    const KEYS: Keys = &[
+        ("schemaVersion", None),
+        ("mediaType", None),
+        ("artifactType", None),
+        ("config", DESCRIPTOR),
+        ("layers", DESCRIPTOR),
+        ("fsLayers", None),
+        ("blobs", DESCRIPTOR),
+        ("manifests", DESCRIPTOR),
+        ("subject", DESCRIPTOR),
+        ("annotations", None),
+    ];
+}
+
+impl Known for Descriptor {
+    const KEYS: Keys = &[
+        ("mediaType", None),
+        ("digest", None),
+        ("size", None),
+        ("urls", None),
+        ("data", None),
+        ("platform", Some(&Nested(Platform::KEYS))),
+        ("artifactType", None),
+        ("annotations", None),
+    ];
+}
+
+impl Known for Platform {
+    const KEYS: Keys = &[("architecture", None), ("os", None)];
+}
+
 impl Manifest {
     /// The most descriptors that a manifest may have: a bound on the work that one push costs.
     pub const MAX_DESCRIPTORS: usize = 10_000;
 
-    /// Reads `bytes`, pushed as `content_type` if that is known.
+    /// Reads `bytes` that are pushed as `content_type`, if that is known.
     ///
     /// Any media type is taken whose manifest has the shape of an image, an index or an
-    /// artifact. Unknown fields are left alone; a known field that stands twice is an error, so
-    /// that no two readers see different manifests in the same bytes.
+    /// artifact. Unknown fields are left alone; a known field that stands twice, or in another case, is
+    /// an error, so that no two readers see different manifests in the same bytes.
+    ///
+    /// Bytes that are no UTF-8, which JSON has to be (RFC 8259, section 8.1), count as U+FFFD: as in
+    /// Go.
     ///
     /// # Errors
     ///
     /// [`InvalidManifest`] says what is wrong.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, InvalidManifest> {
-        let Object::<Fields>(fields) = serde_json::from_slice(bytes)?;
+        let text = String::from_utf8_lossy(bytes);
+        let manifest = Self::of(&text, content_type)?;
+        Exact(Fields::KEYS).deserialize(&mut serde_json::Deserializer::from_str(&text))?;
+        Ok(manifest)
+    }
+
+    /// Reads `bytes` that are stored, whoever took them: keys in another case are those that Go's
+    /// `encoding/json` takes them for, by which CNCF Distribution reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::parse`], but for the case of keys; a field that stands in two is an error.
+    pub fn read(bytes: &[u8]) -> Result<Self, InvalidManifest> {
+        Self::of(&String::from_utf8_lossy(bytes), None)
+    }
+
+    fn of(text: &str, content_type: Option<&str>) -> Result<Self, InvalidManifest> {
+        let Object::<Fields>(fields) = serde_json::from_str(text)?;
         if fields.schema_version != 2 {
             return Err(InvalidManifest::SchemaVersion(fields.schema_version));
         }
@@ -346,6 +402,52 @@ mod tests {
         ] {
             assert!(parse(json, None).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn a_key_in_another_case_is_refused_and_read_as_go_reads_it() {
+        let exact = r#"{"schemaVersion":2,"mediaType":"a/b","config":{"digest":"$","size":2},
+            "layers":[{"digest":"$","size":3,"platform":{"os":"linux"}}],"subject":{"digest":"$"}}"#;
+        let read = |json: &str| Manifest::read(json.replace('$', DIGEST).as_bytes());
+        let manifest = parse(exact, None).unwrap();
+        for (key, other) in [
+            ("schemaVersion", "SCHEMAVERSION"),
+            ("mediaType", "MediaType"),
+            ("config", "Config"),
+            ("config", r"\u0043onfig"),
+            ("layers", "LAYERS"),
+            ("layers", "layer\u{17f}"),
+            ("digest", "Digest"),
+            ("size", "Size"),
+            ("platform", "Platform"),
+            ("os", "OS"),
+            ("subject", "Subject"),
+        ] {
+            let json = exact.replace(&format!("\"{key}\":"), &format!("\"{other}\":"));
+            assert!(parse(&json, None).is_err(), "{json}");
+            assert_eq!(read(&json).unwrap(), manifest, "{json}");
+            let both = exact.replacen(
+                &format!("\"{key}\":"),
+                &format!("\"{other}\":null,\"{key}\":"),
+                1,
+            );
+            assert!(parse(&both, None).is_err(), "{both}");
+            assert!(read(&both).is_err(), "{both}");
+        }
+        let unknown = exact.replacen('{', r#"{"Layer":[],"annotations":{"Layers":"x"},"#, 1);
+        assert!(parse(&unknown, None).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_utf_8_counts_as_in_go() {
+        let json = r#"{"schemaVersion":2,"manifests":[],"@":"@","annotations":{"a":"@"}}"#;
+        let bytes: Vec<u8> = json
+            .bytes()
+            .map(|byte| if byte == b'@' { 0xff } else { byte })
+            .collect();
+        let manifest = Manifest::parse(&bytes, None).unwrap();
+        assert_eq!(manifest.annotations["a"], "\u{fffd}");
+        assert_eq!(Manifest::read(&bytes).unwrap(), manifest);
     }
 
     #[test]

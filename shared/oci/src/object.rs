@@ -1,5 +1,5 @@
 //! JSON objects. The code that serde derives for a struct also takes an array with the values of its
-//! fields, which no other reader of manifests does.
+//! fields, which no other reader of manifests does. Keys are what Go takes them for.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,10 +7,12 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use crate::keys::{AsGo, Known};
+
 /// What is written as an object, and only so.
 pub(crate) struct Object<T>(pub(crate) T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de> + Known> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor(PhantomData))
     }
@@ -18,7 +20,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 struct ObjectVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+impl<'de, T: Deserialize<'de> + Known> Visitor<'de> for ObjectVisitor<T> {
     type Value = Object<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,14 +28,15 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+        let keys = T::KEYS;
+        T::deserialize(MapAccessDeserializer::new(AsGo { map, keys })).map(Object)
     }
 }
 
 /// An object or `null`, for a field.
 pub(crate) fn optional<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
-    T: Deserialize<'de>,
+    T: Deserialize<'de> + Known,
     D: Deserializer<'de>,
 {
     let object = Option::<Object<T>>::deserialize(deserializer)?;
@@ -43,7 +46,7 @@ where
 /// Objects or `null`, for a field.
 pub(crate) fn list<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
-    T: Deserialize<'de>,
+    T: Deserialize<'de> + Known,
     D: Deserializer<'de>,
 {
     let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?;

@@ -160,7 +160,7 @@ impl Manifests<'_> {
         let change = Change::DeleteManifest(&canonical);
         let _permit = repository.permit(&change).await?;
         let record = metadata.manifest(repository.name, &reference).await?;
-        let manifest = record.and_then(|record| Manifest::parse(&record.bytes, None).ok());
+        let manifest = record.and_then(|record| Manifest::read(&record.bytes).ok());
         let subject = manifest.and_then(|manifest| manifest.subject);
         let subject = subject.as_ref().map(|subject| &subject.digest);
         let deleted = metadata.delete_manifest(repository.name, &canonical, subject);

@@ -76,13 +76,12 @@ impl<'a> Uploads<'a> {
     ///
     /// [`Error::ReadOnly`] in a read-only registry.
     pub async fn finish_known(self, id: &str, size: u64, expected: &Digest) -> Result<bool, Error> {
-        let parts = self.0.parts();
-        parts.policy.permit_write()?;
-        let permit = self.0.permit(&Change::Upload).await?;
+        // Otherwise whoever opens the upload asks for permission.
         let Some(mut upload) = self.recall(id)?.filter(|upload| upload.size() == size) else {
             return Ok(false);
         };
-        drop(permit);
+        self.0.parts().policy.permit_write()?;
+        let _permit = self.0.permit(&Change::Upload).await?;
         let known = upload.known_digests(expected.algorithm()).await?;
         if known.is_none_or(|(_, actual)| actual != *expected) {
             return Ok(false);

@@ -52,6 +52,10 @@ impl Driver for FilesystemDriver {
         "filesystem"
     }
 
+    fn has_directories(&self) -> bool {
+        true
+    }
+
     async fn stat(&self, key: &Key) -> Result<Stat, Error> {
         if let Some(known) = read::stat_cached(self.disk(), key) {
             return known;

@@ -119,6 +119,11 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         Ok(0)
     }
 
+    /// Whether directories are something of their own, which may be there without content, or be missing.
+    fn has_directories(&self) -> bool {
+        false
+    }
+
     /// The driver's ability to keep notes with an upload, if it has it.
     fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
         None

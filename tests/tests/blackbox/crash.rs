@@ -2,6 +2,8 @@
 //!
 //! No point is a moment in time: each is so many bytes sent, or so many answers received.
 
+mod power_cut;
+
 use std::path::{Path, PathBuf};
 
 use roadstead_tests::image::{OCI_MANIFEST, noise};

@@ -581,6 +581,55 @@ fn a_damaged_manifest_endangers_no_healthy_image() {
     }
 }
 
+/// Distribution takes `Layers` for `layers`, as its clients do.
+#[test]
+fn what_distribution_reads_in_a_manifest_stays() {
+    only_over!(Filesystem: "it looks at the files");
+    let _installed = require!("docker-registry");
+    let store = Store::new();
+    let theirs = Registry::over(Implementation::Distribution, &store);
+    let mut pushed = Vec::new();
+    for (seed, (key, other)) in (1..).zip([
+        (r#""layers""#, r#""Layers""#),
+        (r#""digest""#, r#""DIGEST""#),
+        (r#""mediaType""#, r#""MediaType""#),
+        (r#""layers""#, r#""layers":null,"Layers""#),
+    ]) {
+        let image = Image::seeded(seed);
+        let repository = format!("app{seed}");
+        let manifest = String::from_utf8_lossy(image.manifest()).replace(key, other);
+        assert_ne!(manifest.as_bytes(), image.manifest());
+        for blob in image.blobs() {
+            theirs.push_blob(&repository, blob);
+        }
+        let put = theirs.put_manifest(
+            &repository,
+            "latest",
+            image.media_type(),
+            manifest.as_bytes(),
+        );
+        let _ = put.expect(201);
+        pushed.push((repository, image, manifest));
+    }
+    let garbage = theirs.push_blob("app1", b"garbage");
+    let store = theirs.kill();
+    collect(&store, &["-m"]);
+    assert!(!store.blob(&garbage).exists());
+    let registry = serve(&store);
+    for (repository, image, manifest) in pushed {
+        let served = registry.get_manifest(&repository, "latest").expect(200);
+        assert_eq!(served.text(), manifest);
+        assert_eq!(served.need("content-type"), image.media_type());
+        for blob in image.blobs() {
+            let target = format!("/v2/{repository}/blobs/{}", sha256(blob));
+            assert!(
+                registry.get(&target).expect(200).body == *blob,
+                "{manifest}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_store_that_cannot_be_listed_loses_nothing() {
     only_over!(Filesystem: "it looks at the files");
@@ -599,11 +648,46 @@ fn a_store_that_cannot_be_listed_loses_nothing() {
             std::fs::write(&there, content).unwrap();
         }
         let outcome = collect_with(Implementation::Roadstead, &store, at_once(), &[]);
-        let _ = outcome.failure();
+        let said = outcome.failure();
+        assert!(said.contains("nothing is deleted"), "{said}");
         let _ = std::fs::remove_file(&there);
         std::fs::rename(&aside, &there).unwrap();
     }
     serve(&store).assert_pullable("app", "latest", &image);
+}
+
+/// Somebody has removed all repositories by hand: as with Distribution, an empty folder is one without them.
+#[test]
+fn a_store_without_repositories_is_all_garbage() {
+    only_over!(Filesystem: "it looks at the files");
+    let registry = Registry::start();
+    let image = Image::seeded(1);
+    registry.push_image("app", "latest", &image);
+    let store = registry.kill();
+    let repositories = store.layout().join("repositories");
+    std::fs::remove_dir_all(repositories.join("app")).unwrap();
+    let young = collect_with(Implementation::Roadstead, &store, grace("1h"), &[]);
+    let _ = young.success();
+    assert!(store.blob(&image.digest()).exists());
+    collect(&store, &[]);
+    let digests = image.blobs().iter().map(|blob| sha256(blob));
+    for digest in digests.chain([image.digest()]) {
+        assert!(!store.blob(&digest).exists(), "{digest}");
+    }
+}
+
+/// A bucket has no folders: with the last link, nothing is left of a repository.
+#[test]
+fn a_blob_that_was_the_last_of_all_goes() {
+    let registry = Registry::start();
+    let digest = registry.push_blob("app", b"the last");
+    let _ = registry
+        .delete(&format!("/v2/app/blobs/{digest}"))
+        .expect(202);
+    let store = registry.kill();
+    let eligible = format!("blob eligible for deletion: {digest}");
+    assert!(collect(&store, &[]).contains(&eligible));
+    assert!(!collect(&store, &[]).contains(&eligible));
 }
 
 #[test]

@@ -569,6 +569,56 @@ fn a_request_that_can_be_read_in_two_ways_is_refused() {
     let _ = registry.get("/v2/").expect(200);
 }
 
+/// Bytes that nobody decodes are not stored as if they were the blob (RFC 9112, section 6.1).
+#[test]
+fn a_transfer_coding_beside_chunked_is_not_implemented() {
+    roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");
+    let registry = Registry::start();
+    let content = b"as if it were compressed";
+    let push = |codings: &str| {
+        let location = registry.begin_upload("app");
+        let target = with_query(&location, &format!("digest={}", sha256(content)));
+        let target = path_of(&target);
+        let length = content.len();
+        let mut request = format!(
+            "PUT {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{codings}\r\n{length:x}\r\n"
+        )
+        .into_bytes();
+        request.extend_from_slice(content);
+        request.extend_from_slice(b"\r\n0\r\n\r\n");
+        let mut connection = registry.connect();
+        connection.send(request).unwrap();
+        connection.receive("PUT").unwrap()
+    };
+    let blob = format!("/v2/app/blobs/{}", sha256(content));
+    for codings in [
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: identity, chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        push(codings).expect_error(501, "UNSUPPORTED");
+        let _ = registry.head(&blob).expect(404);
+    }
+    let _ = push("Transfer-Encoding: Chunked\r\n").expect(201);
+    assert!(registry.get(&blob).expect(200).body == content);
+}
+
+/// As in Distribution: a digest is that of the bytes that come, whatever they are a coding of.
+#[test]
+fn a_content_coding_of_a_blob_is_its_clients_business() {
+    let registry = Registry::start();
+    let content = b"as if it were compressed";
+    let digest = sha256(content);
+    let location = registry.begin_upload("app");
+    let request = registry.request("PUT", &with_query(&location, &format!("digest={digest}")));
+    let request = request.header("Content-Encoding", "gzip").body(content);
+    let _ = request.send().expect(201);
+    let answer = registry.get(&format!("/v2/app/blobs/{digest}")).expect(200);
+    assert!(answer.body == content);
+    assert_eq!(answer.header("content-encoding"), None);
+}
+
 #[test]
 fn a_request_names_one_host() {
     roadstead_tests::only_by_socket!("it is about connections, which a gateway ends");

@@ -480,10 +480,6 @@ fn doubtful_values_warn() {
             "http.host: has no scheme or no host and is ignored; write it as in https://registry.example.com",
         ),
         (
-            "http: {addr: localhost}",
-            "http.addr: has no port; write host:port, as in localhost:5000",
-        ),
-        (
             "http: {draintimeout: -5s}",
             "http.draintimeout: -5s is negative and counts as 0",
         ),
@@ -548,6 +544,97 @@ fn the_configurations_of_the_official_images_start() {
     assert_eq!(third.warnings, []);
     let second = load(include_str!("../fixtures/image-2.yml"));
     assert_eq!(second.warnings, []);
+}
+
+#[test]
+fn addresses_are_checked() {
+    let table = [
+        (
+            "localhost",
+            "missing port in address; write host:port, as in localhost:5000",
+        ),
+        (
+            "::1:5000",
+            "too many colons in address; write an IPv6 address as in [::1]:5000",
+        ),
+        ("localhost:65536", "invalid port; it is at most 65535"),
+        ("localhost:registry", "unknown port; write its number"),
+    ];
+    for (address, message) in table {
+        for (line, path) in [
+            (format!("http: {{addr: '{address}'}}"), "http.addr"),
+            (
+                format!("http: {{net: tcp, addr: '{address}'}}"),
+                "http.addr",
+            ),
+            (
+                format!("http: {{debug: {{addr: '{address}'}}}}"),
+                "http.debug.addr",
+            ),
+            (
+                format!("health: {{tcp: [{{addr: '{address}'}}]}}"),
+                "health.tcp[0].addr",
+            ),
+        ] {
+            let expected = format!("E config.yml:3: {path}: {message}");
+            assert_eq!(problems(&minimal(&line)), [expected], "{line}");
+        }
+    }
+    for address in [":5000", "localhost:", ":", ":http", "[::1]:5000", ""] {
+        let line = format!("http: {{addr: '{address}', debug: {{addr: '{address}'}}}}");
+        assert_eq!(problems(&minimal(&line)), [""; 0], "{line}");
+    }
+    let socket = minimal("http: {net: unix, addr: /run/registry.sock}");
+    assert_eq!(problems(&socket), [""; 0]);
+    let found = problems_with(&minimal(""), &[("REGISTRY_HTTP_ADDR", ":70000")]);
+    assert_eq!(
+        found,
+        ["E REGISTRY_HTTP_ADDR: http.addr: invalid port; it is at most 65535"]
+    );
+}
+
+#[test]
+fn headers_that_cannot_be_sent_are_errors() {
+    const NAME: &str = "no header has such a name";
+    const VALUE: &str = "no header has such a value: it is one line of text";
+    const END: &str = "says where an answer ends, which the server knows";
+    let table = [
+        ("{'X Frame': [a]}", ".X Frame", NAME),
+        ("{'X-Frame:': [a]}", ".X-Frame:", NAME),
+        ("{'': [a]}", ".", NAME),
+        ("{Ünder: [a]}", ".Ünder", NAME),
+        (r#"{X-A: [a, "b\nc"]}"#, ".X-A[1]", VALUE),
+        (r#"{X-A: ["\0"]}"#, ".X-A[0]", VALUE),
+        ("{content-Length: ['5']}", ".content-Length", END),
+        ("{Transfer-Encoding: [gzip]}", ".Transfer-Encoding", END),
+    ];
+    for (headers, path, message) in table {
+        let line = format!("http: {{headers: {headers}}}");
+        let expected = format!("E config.yml:3: http.headers{path}: {message}");
+        assert_eq!(problems(&minimal(&line)), [expected], "{line}");
+    }
+    let good =
+        r#"http: {headers: {X-Content-Type-Options: [nosniff], x.y_z: ["", "a\tb", ä], Vary:}}"#;
+    assert_eq!(problems(&minimal(good)), [""; 0]);
+}
+
+#[test]
+fn a_secret_header_that_cannot_be_sent_is_not_shown() {
+    for (line, path) in [
+        (
+            r#"notifications: {endpoints: [{name: a, url: 'http://a/', headers: {A: ["geheim\n"]}}]}"#,
+            "notifications.endpoints[0]",
+        ),
+        (
+            r#"health: {http: [{uri: 'http://a/', headers: {A: ["geheim\n"]}}]}"#,
+            "health.http[0]",
+        ),
+    ] {
+        let expected = format!(
+            "E config.yml:3: {path}.headers.A[0]: no header has such a value: it is one line of text"
+        );
+        assert_eq!(problems(&minimal(line)), [expected], "{line}");
+    }
 }
 
 #[test]

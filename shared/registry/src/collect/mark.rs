@@ -176,7 +176,7 @@ async fn known(
     for revision in revisions.into_iter().filter(is_wanted) {
         let reference = Reference::Digest(revision.digest.clone());
         let record = metadata.manifest(repository, &reference).await?;
-        let manifest = record.and_then(|record| Manifest::parse(&record.bytes, None).ok());
+        let manifest = record.and_then(|record| Manifest::read(&record.bytes).ok());
         let contents = match manifest {
             Some(manifest) => Some(contents(registry, repository, &manifest).await?),
             None => None,

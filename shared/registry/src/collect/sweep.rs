@@ -15,9 +15,10 @@ use crate::registry::Registry;
 /// Manifests as they were before they were swept.
 type Records = HashMap<Digest, ManifestRecord>;
 
-/// Blobs without any repository are a store that is not whole, a folder that is not mounted for
-/// example; not one in which everything is garbage.
-const NO_REPOSITORY: &str = "there are blobs but no repository: nothing is deleted";
+/// Blobs without a place for repositories are a store that is not whole, as when a volume is not mounted;
+/// not one in which everything is garbage.
+const NO_PLACE: &str = "there are blobs, but no folder \"repositories\" beside them: nothing is deleted; \
+                        if that is how it should be, create the folder";
 
 /// How many blobs are listed in one go.
 const PAGE: usize = 1000;
@@ -34,8 +35,9 @@ pub(super) async fn sweep(
     report: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<Option<Summary>, Error> {
     let unmarked = unmarked_blobs(registry, marks, cutoff).await?;
-    if marks.seen.is_empty() && !unmarked.is_empty() {
-        return Err(Error::Unavailable(NO_REPOSITORY.into()));
+    let is_bare = marks.seen.is_empty() && !unmarked.is_empty();
+    if is_bare && !registry.parts().metadata.has_place().await? {
+        return Err(Error::Unavailable(NO_PLACE.into()));
     }
     let links = marks.links.clone();
     let summary = Summary {
@@ -209,7 +211,7 @@ async fn store_again(
     manifest: &EligibleManifest,
     record: ManifestRecord,
 ) -> Result<(), Error> {
-    let Ok(view) = Manifest::parse(&record.bytes, None) else {
+    let Ok(view) = Manifest::read(&record.bytes) else {
         return Ok(());
     };
     let push = ManifestPush {

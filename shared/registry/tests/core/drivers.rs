@@ -238,6 +238,10 @@ impl Driver for Troubled {
         troubled(&*self.trouble, self.store.list(prefix, options)).await
     }
 
+    fn has_directories(&self) -> bool {
+        self.store.has_directories()
+    }
+
     fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
         let keeps_notes = self.store.noted_uploads().is_some();
         keeps_notes.then_some(self)
