@@ -88,6 +88,12 @@ impl ManifestStore for Layout {
         Ok(tags)
     }
 
+    /// Within a process, and between those that share a back end with locks.
+    async fn wait_for_pushes(&self, repository: &RepositoryName) -> Result<(), Error> {
+        let _turn = self.removal_turn(repository).await?;
+        Ok(())
+    }
+
     async fn sweep_manifest(
         &self,
         repository: &RepositoryName,

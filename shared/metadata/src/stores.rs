@@ -48,6 +48,13 @@ pub trait ManifestStore: Send + Sync {
         subject: Option<&Digest>,
     ) -> Result<Vec<Tag>, Error>;
 
+    /// Waits until the pushes into `repository` that go on have ended, as far as the back end can
+    /// tell: one that lets a manifest be seen before its tags.
+    async fn wait_for_pushes(&self, repository: &RepositoryName) -> Result<(), Error> {
+        let _all_is_seen_at_once = repository;
+        Ok(())
+    }
+
     /// Removes the manifest with the canonical digest `digest`, for which no tag stands, with
     /// its edge to `subject` and all that remembers it; tags are left as they are. `false`, and
     /// nothing is removed, when it was pushed at `since` or later: what is pushed meanwhile stays,

@@ -18,6 +18,8 @@ mod sweep;
 use std::time::{Duration, SystemTime};
 
 use roadstead_oci::{Digest, RepositoryName, Tag};
+use roadstead_storage::{Share, Turn};
+use tokio::sync::MutexGuard;
 
 use crate::Error;
 use crate::collect::mark::Marks;
@@ -72,7 +74,9 @@ pub struct Summary {
 impl Registry {
     /// Deletes what no manifest references; each finding is given to `report` as it is made.
     ///
-    /// May be run at any time, also twice at once, and may stop anywhere: the next run goes on.
+    /// May be run at any time, and may stop anywhere: the next run goes on. Over a back end with
+    /// locks, and within a process, one run waits for another; elsewhere two at once are safe for
+    /// what is pushed within the grace age alone.
     ///
     /// # Errors
     ///
@@ -82,6 +86,7 @@ impl Registry {
         options: CollectOptions,
         report: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<Summary, Error> {
+        let _turn = self.collection_turn().await?;
         let cutoff = cutoff(options.grace);
         let mut marks = Marks::default();
         let to_the_end = &|| true;
@@ -104,6 +109,14 @@ impl Registry {
             report,
         );
         Ok(swept.await?.unwrap_or_default())
+    }
+
+    /// Waits until no other collection goes on. One that brings a link back would make a push rely
+    /// on bytes that the other one is about to delete.
+    async fn collection_turn(&self) -> Result<(MutexGuard<'_, ()>, Option<Turn>), Error> {
+        let here = self.parts().collecting.lock().await;
+        let everywhere = self.parts().driver.turn("collection", Share::Alone).await?;
+        Ok((here, everywhere))
     }
 }
 

@@ -14,6 +14,7 @@ mod manifests;
 pub mod middleware;
 mod policy;
 mod purge;
+mod pushes;
 mod recent;
 mod referrers;
 mod registry;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use roadstead_metadata::{ManifestPush, ManifestRecord, Referrer};
+use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer};
 use roadstead_oci::{
     Algorithm, Descriptor, Digest, Digester, MAX_MANIFEST_SIZE, Manifest, Reference, Role, Tag,
 };
@@ -15,6 +15,7 @@ use roadstead_storage::{ByteRange, Key};
 use crate::blobs::stored_size;
 use crate::ingest::Hashes;
 use crate::middleware::{Change, Permit};
+use crate::pushes::Push;
 use crate::registry::Repository;
 use crate::uploads::hashed;
 use crate::{Error, Policy};
@@ -115,8 +116,10 @@ impl Manifests<'_> {
             referrer,
         };
         let since = parts.recent.now();
+        let pushes = parts.pushes.of(self.0.name, &canonical);
+        let pushing = pushes.begin().await;
         parts.metadata.record(&push).await?;
-        self.check_again(&manifest, &canonical).await?;
+        self.check_again(&manifest, &push, pushing).await?;
         let digests = [&canonical, &digest];
         parts.recent.link_manifest(self.0.name, digests, since);
         Ok(Pushed {
@@ -129,18 +132,48 @@ impl Manifests<'_> {
 
     /// Garbage collection may have removed a link between the check and the store. It looks at
     /// manifests once more before it deletes bytes, so what is linked now stays; what is not is
-    /// on its way out, and so is this manifest then.
-    async fn check_again(self, manifest: &Manifest, digest: &Digest) -> Result<(), Error> {
+    /// on its way out, and so is this manifest then. But a collection that is not yet done with the
+    /// repository brings links back for a manifest that it sees: another push of the same one may
+    /// have found all of them, and its client relies on the manifest.
+    async fn check_again(
+        self,
+        manifest: &Manifest,
+        push: &ManifestPush,
+        pushing: Push<'_>,
+    ) -> Result<(), Error> {
         let checked = self.check_references(manifest, Look::AtLinks).await;
-        if let Err(Error::ReferencesUnknown(_)) = checked {
-            let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
-            let metadata = &self.0.parts().metadata;
-            metadata
-                .delete_manifest(self.0.name, digest, subject)
-                .await?;
-            self.0.parts().recent.forget(self.0.name);
+        match checked {
+            Ok(()) => pushing.succeed(),
+            Err(Error::ReferencesUnknown(_)) => {
+                if let Some(_alone) = pushing.fail().await
+                    && !self.has_another_tag(push).await?
+                {
+                    let digest = &push.manifest.digest;
+                    let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
+                    let metadata = &self.0.parts().metadata;
+                    metadata
+                        .delete_manifest(self.0.name, digest, subject)
+                        .await?;
+                    self.0.parts().recent.forget(self.0.name);
+                }
+            }
+            Err(_) => {}
         }
         checked
+    }
+
+    /// Whether a tag that is not one of the push stands for its manifest.
+    async fn has_another_tag(self, push: &ManifestPush) -> Result<bool, Error> {
+        let metadata = &self.0.parts().metadata;
+        let tags = metadata.tags(self.0.name, Page::ALL).await?;
+        for tag in tags.unwrap_or_default() {
+            if !push.tags.contains(&tag)
+                && metadata.tag(self.0.name, &tag).await?.as_ref() == Some(&push.manifest.digest)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes a manifest out of the repository, with every tag that points to it; gives these tags.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use roadstead_metadata::{Metadata, Page};
 use roadstead_oci::RepositoryName;
 use roadstead_storage::{Driver, UrlSigner};
+use tokio::sync::Mutex;
 
 use crate::blobs::Blobs;
 use crate::manifests::Manifests;
 use crate::middleware::Middleware;
+use crate::pushes::Pushes;
 use crate::recent::{Memory, Recent};
 use crate::referrers::Referrers;
 use crate::tags::Tags;
@@ -26,6 +28,9 @@ pub(crate) struct Parts {
     pub(crate) policy: Policy,
     pub(crate) middleware: Middleware,
     pub(crate) recent: Arc<Recent>,
+    pub(crate) pushes: Arc<Pushes>,
+    /// Held by the collection that goes on.
+    pub(crate) collecting: Arc<Mutex<()>>,
     /// Where clients are sent for bytes; `None` when the registry serves all of them itself.
     pub(crate) signer: Option<Arc<dyn UrlSigner>>,
 }
@@ -42,6 +47,8 @@ impl Registry {
             policy,
             middleware: Middleware::default(),
             recent: Arc::default(),
+            pushes: Arc::default(),
+            collecting: Arc::default(),
         }))
     }
 

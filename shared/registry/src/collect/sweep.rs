@@ -112,6 +112,12 @@ async fn sweep_repository(
     repository: &RepositoryName,
     cutoff: SystemTime,
 ) -> Result<(), Error> {
+    // A push that began before `cutoff` may have stored an old manifest whose tag is still to come.
+    registry
+        .parts()
+        .metadata
+        .wait_for_pushes(repository)
+        .await?;
     let tags = tags(registry, repository).await?;
     marks
         .marked
