@@ -8,12 +8,12 @@ use futures_util::future::{join, join_all};
 use roadstead_oci::{Digest, Reference, RepositoryName};
 use roadstead_registry::{Error, Registry};
 use roadstead_storage::MemoryDriver;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::drivers::Troubled;
 use crate::kit::{
-    assert_sound, collect, image, index, name, pull_whole, push_blob, push_manifest, push_untagged,
-    registry, sha256, tag,
+    assert_sound, collect, collect_older, image, index, name, pull_whole, push_blob, push_manifest,
+    push_untagged, registry, sha256, tag,
 };
 
 /// Does what clients do: sends only the blobs that are not there, and begins anew when the
@@ -250,11 +250,15 @@ async fn a_push_beside_collections_is_whole_when_it_succeeds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_pushes_on_many_threads_are_whole_whatever_is_collected_meanwhile() {
+    /// Longer than it takes to link an upload's bytes, before which nothing else keeps them.
+    const GRACE: Duration = Duration::from_millis(50);
     for _ in 0..30 {
         let store = super::store();
         let registry = registry(&store);
         let a = name("a");
         prepare(&registry, &a).await;
+        let prepared = Instant::now();
+        tokio::time::sleep_until(prepared + GRACE).await;
         let pushes = (0..6).map(|number| {
             let (registry, a) = (registry.clone(), a.clone());
             tokio::spawn(async move {
@@ -273,7 +277,9 @@ async fn many_pushes_on_many_threads_are_whole_whatever_is_collected_meanwhile()
             let registry = registry.clone();
             tokio::spawn(async move {
                 for _ in 0..3 {
-                    collect(&registry, number % 2 == 0).await.unwrap();
+                    collect_older(&registry, number % 2 == 0, GRACE)
+                        .await
+                        .unwrap();
                 }
             })
         });
