@@ -1,4 +1,10 @@
-//! How the memory that was given back is kept.
+//! Who gives memory out, and how what was given back is kept.
+
+/// In a static binary: the allocator of musl has one lock for all threads, which is most of what a
+/// small request costs then.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Has all threads take their memory from two arenas. The C library of GNU makes one for each of
 /// the first threads, eight a processor; what a connection's buffer leaves in one of them is of no
