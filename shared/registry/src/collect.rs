@@ -86,7 +86,7 @@ impl Registry {
         options: CollectOptions,
         report: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<Summary, Error> {
-        let _turn = self.collection_turn().await?;
+        let _turn = self.collection_turn(options).await?;
         let cutoff = cutoff(options.grace);
         let mut marks = Marks::default();
         let to_the_end = &|| true;
@@ -112,11 +112,17 @@ impl Registry {
     }
 
     /// Waits until no other collection goes on. One that brings a link back would make a push rely
-    /// on bytes that the other one is about to delete.
-    async fn collection_turn(&self) -> Result<(MutexGuard<'_, ()>, Option<Turn>), Error> {
+    /// on bytes that the other one is about to delete; a dry run does neither, nor does it write.
+    async fn collection_turn(
+        &self,
+        options: CollectOptions,
+    ) -> Result<Option<(MutexGuard<'_, ()>, Option<Turn>)>, Error> {
+        if options.dry_run {
+            return Ok(None);
+        }
         let here = self.parts().collecting.lock().await;
         let everywhere = self.parts().driver.turn("collection", Share::Alone).await?;
-        Ok((here, everywhere))
+        Ok(Some((here, everywhere)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files of a push one after the other: what a reader sees in between, or a crash leaves.
 
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use roadstead_metadata::{
@@ -9,7 +10,8 @@ use roadstead_metadata::{
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digest, Digester, Reference, Tag};
 use roadstead_storage::{
-    ByteRange, Driver, Entry, Error, Key, ListOptions, MemoryDriver, Object, Stat, Upload, Write,
+    ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, MemoryDriver, NotedUploads,
+    Object, Share, Stat, Turn, Upload, UrlSigner, Write,
 };
 
 use crate::kit::{image, layout, name, push_of, record, sha256};
@@ -21,6 +23,7 @@ struct Recorder {
     writes: Mutex<Vec<Write>>,
 }
 
+#[warn(clippy::missing_trait_methods)]
 #[async_trait]
 impl Driver for Recorder {
     fn name(&self) -> &'static str {
@@ -44,6 +47,10 @@ impl Driver for Recorder {
         self.store.upload(key).await
     }
 
+    async fn upload_apart(&self, key: &Key) -> Result<Box<dyn Upload>, Error> {
+        self.store.upload_apart(key).await
+    }
+
     async fn rename(&self, from: &Key, to: &Key) -> Result<(), Error> {
         self.store.rename(from, to).await
     }
@@ -54,6 +61,30 @@ impl Driver for Recorder {
 
     async fn list(&self, prefix: &Key, options: ListOptions<'_>) -> Result<Vec<Entry>, Error> {
         self.store.list(prefix, options).await
+    }
+
+    async fn delete_if(&self, key: &Key, seen: &ContentStat) -> Result<bool, Error> {
+        self.store.delete_if(key, seen).await
+    }
+
+    async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
+        self.store.turn(name, share).await
+    }
+
+    async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {
+        self.store.abandon(prefix, since).await
+    }
+
+    fn has_directories(&self) -> bool {
+        self.store.has_directories()
+    }
+
+    fn noted_uploads(&self) -> Option<&dyn NotedUploads> {
+        self.store.noted_uploads()
+    }
+
+    fn signer(&self) -> Option<&dyn UrlSigner> {
+        self.store.signer()
     }
 }
 

@@ -41,7 +41,7 @@ impl Registry {
         go_on: &(dyn Fn() -> bool + Sync),
         report: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<Option<Summary>, Error> {
-        let _turn = self.collection_turn().await?;
+        let _turn = self.collection_turn(options).await?;
         let mut stage = match Stage::kept(self, options).await? {
             Some(stage) => stage,
             None => Stage::first(options),
