@@ -117,11 +117,8 @@ fn names_host(request: &Request) -> bool {
 fn is_coded(request: &Request) -> bool {
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    match (codings.next(), codings.next()) {
-        (None, _) => false,
-        (Some(coding), None) => is_read_here(request) && !is_chunked(coding),
-        (Some(_), Some(_)) => is_read_here(request),
-    }
+    let is_coded = codings.next().is_some_and(|first| !is_chunked(first));
+    (is_coded || codings.next().is_some()) && is_read_here(request)
 }
 
 /// Whether a request was read from a connection of HTTP/1.1, and no gateway has done so before.

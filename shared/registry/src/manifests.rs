@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer};
+use roadstead_metadata::{ManifestPush, ManifestRecord, Referrer};
 use roadstead_oci::{
     Algorithm, Descriptor, Digest, Digester, MAX_MANIFEST_SIZE, Manifest, Reference, Role, Tag,
 };
@@ -17,6 +17,7 @@ use crate::ingest::Hashes;
 use crate::middleware::{Change, Permit};
 use crate::pushes::Push;
 use crate::registry::Repository;
+use crate::tags::tagged;
 use crate::uploads::hashed;
 use crate::{Error, Policy};
 
@@ -144,36 +145,32 @@ impl Manifests<'_> {
         let checked = self.check_references(manifest, Look::AtLinks).await;
         match checked {
             Ok(()) => pushing.succeed(),
-            Err(Error::ReferencesUnknown(_)) => {
-                if let Some(_alone) = pushing.fail().await
-                    && !self.has_another_tag(push).await?
-                {
-                    let digest = &push.manifest.digest;
-                    let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
-                    let metadata = &self.0.parts().metadata;
-                    metadata
-                        .delete_manifest(self.0.name, digest, subject)
-                        .await?;
-                    self.0.parts().recent.forget(self.0.name);
-                }
-            }
+            Err(Error::ReferencesUnknown(_)) => self.withdraw(manifest, push, pushing).await?,
             Err(_) => {}
         }
         checked
     }
 
-    /// Whether a tag that is not one of the push stands for its manifest.
-    async fn has_another_tag(self, push: &ManifestPush) -> Result<bool, Error> {
-        let metadata = &self.0.parts().metadata;
-        let tags = metadata.tags(self.0.name, Page::ALL).await?;
-        for tag in tags.unwrap_or_default() {
-            if !push.tags.contains(&tag)
-                && metadata.tag(self.0.name, &tag).await?.as_ref() == Some(&push.manifest.digest)
-            {
-                return Ok(true);
-            }
+    /// Takes away what `push` has stored, unless another push or its tag relies on it.
+    async fn withdraw(
+        self,
+        manifest: &Manifest,
+        push: &ManifestPush,
+        pushing: Push<'_>,
+    ) -> Result<(), Error> {
+        let Some(_alone) = pushing.fail().await else {
+            return Ok(());
+        };
+        let (parts, digest) = (self.0.parts(), &push.manifest.digest);
+        let mut tagged = tagged(self.0.registry(), self.0.name).await?.into_iter();
+        if tagged.any(|(tag, of)| of == *digest && !push.tags.contains(&tag)) {
+            return Ok(());
         }
-        Ok(false)
+        let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
+        let deleted = parts.metadata.delete_manifest(self.0.name, digest, subject);
+        deleted.await?;
+        parts.recent.forget(self.0.name);
+        Ok(())
     }
 
     /// Takes a manifest out of the repository, with every tag that points to it; gives these tags.

@@ -1,11 +1,11 @@
 //! Tags of a repository.
 
 use roadstead_metadata::Page;
-use roadstead_oci::{Reference, Tag};
+use roadstead_oci::{Digest, Reference, RepositoryName, Tag};
 
 use crate::Error;
 use crate::middleware::Change;
-use crate::registry::Repository;
+use crate::registry::{Registry, Repository};
 
 /// The tags of one repository.
 #[derive(Clone, Copy, Debug)]
@@ -44,4 +44,20 @@ impl Tags<'_> {
         let reference = Reference::Tag(tag.clone());
         Err(Error::ManifestUnknown(repository.name.clone(), reference))
     }
+}
+
+/// The tags of a repository and what they point to.
+pub(crate) async fn tagged(
+    registry: &Registry,
+    repository: &RepositoryName,
+) -> Result<Vec<(Tag, Digest)>, Error> {
+    let metadata = &registry.parts().metadata;
+    let tags = metadata.tags(repository, Page::ALL).await?;
+    let mut current = Vec::new();
+    for tag in tags.unwrap_or_default() {
+        if let Some(digest) = metadata.tag(repository, &tag).await? {
+            current.push((tag, digest));
+        }
+    }
+    Ok(current)
 }

@@ -9,6 +9,7 @@ use roadstead_oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag}
 use super::{Finding, GoOn};
 use crate::Error;
 use crate::registry::Registry;
+use crate::tags::tagged;
 
 /// What a look at all repositories has found; all digests are canonical ones.
 #[derive(Debug, Default)]
@@ -149,22 +150,6 @@ pub(super) async fn repositories(registry: &Registry) -> Result<Vec<RepositoryNa
     Ok(metadata.repositories(Repositories::All, Page::ALL).await?)
 }
 
-/// The tags of a repository and what they point to.
-pub(super) async fn tags(
-    registry: &Registry,
-    repository: &RepositoryName,
-) -> Result<Vec<(Tag, Digest)>, Error> {
-    let metadata = &registry.parts().metadata;
-    let tags = metadata.tags(repository, Page::ALL).await?;
-    let mut current = Vec::new();
-    for tag in tags.unwrap_or_default() {
-        if let Some(digest) = metadata.tag(repository, &tag).await? {
-            current.push((tag, digest));
-        }
-    }
-    Ok(current)
-}
-
 async fn known(
     registry: &Registry,
     repository: &RepositoryName,
@@ -289,7 +274,7 @@ impl Marker<'_> {
         digests.sort();
         self.keep_all_if_unreadable(&digests).await?;
         let tags = match delete_untagged {
-            true => tags(self.registry, self.repository).await?,
+            true => tagged(self.registry, self.repository).await?,
             false => Vec::new(),
         };
         let tagged: HashSet<&Digest> = tags.iter().map(|(_, digest)| digest).collect();

@@ -7,10 +7,11 @@ use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer};
 use roadstead_oci::{Digest, Manifest, Reference, RepositoryName};
 use roadstead_storage::{DriverExt, Key};
 
-use super::mark::{EligibleManifest, Marks, Needed, look_again, repositories, tags};
+use super::mark::{EligibleManifest, Marks, Needed, look_again, repositories};
 use super::{Finding, GoOn, Summary};
 use crate::Error;
 use crate::registry::Registry;
+use crate::tags::tagged;
 
 /// Manifests as they were before they were swept.
 type Records = HashMap<Digest, ManifestRecord>;
@@ -118,7 +119,7 @@ async fn sweep_repository(
         .metadata
         .wait_for_pushes(repository)
         .await?;
-    let tags = tags(registry, repository).await?;
+    let tags = tagged(registry, repository).await?;
     marks
         .marked
         .extend(tags.into_iter().map(|(_, digest)| digest));
