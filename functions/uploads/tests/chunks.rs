@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod support;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,27 +13,18 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use proptest::prelude::*;
-use roadstead_api::{Api, ApiOptions, Secret, UrlOptions, edge};
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digester};
 use roadstead_registry::{Policy, Registry};
 use roadstead_storage::{Driver, MemoryDriver};
+use support::routes_over;
 use tower::ServiceExt;
 
 fn registry() -> Router {
     let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
     let layout = Layout::new(Arc::clone(&driver), Options::default());
     let registry = Registry::new(Arc::new(layout), driver, Policy::default());
-    let urls = UrlOptions {
-        relative: true,
-        ..UrlOptions::default()
-    };
-    let options = ApiOptions {
-        urls,
-        ..ApiOptions::new(Secret::new(b"secret"))
-    };
-    let routes = roadstead_uploads::router(Api::new(registry, options));
-    edge(routes, "/", HeaderMap::new())
+    routes_over(registry)
 }
 
 async fn send(

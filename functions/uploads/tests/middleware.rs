@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,13 +12,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::LOCATION;
-use http::{HeaderMap, Method, Request, StatusCode};
-use roadstead_api::{Api, ApiOptions, Secret, UrlOptions, edge};
+use http::{Method, Request, StatusCode};
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digester};
 use roadstead_registry::middleware::{Change, Middleware, Permit, RepositoryMiddleware};
 use roadstead_registry::{Error, Policy, Registry, Repository};
 use roadstead_storage::{Driver, MemoryDriver};
+use support::routes_over;
 use tower::ServiceExt;
 
 /// Permits all, and counts how often it is asked.
@@ -39,16 +41,7 @@ fn registry(counting: &Counting, driver: MemoryDriver) -> Router {
         repository: vec![Arc::new(counting.clone())],
         ..Middleware::default()
     });
-    let urls = UrlOptions {
-        relative: true,
-        ..UrlOptions::default()
-    };
-    let options = ApiOptions {
-        urls,
-        ..ApiOptions::new(Secret::new(b"secret"))
-    };
-    let routes = roadstead_uploads::router(Api::new(registry, options));
-    edge(routes, "/", HeaderMap::new())
+    routes_over(registry)
 }
 
 async fn send(registry: &Router, method: Method, path: &str, body: &'static str) -> Response {
