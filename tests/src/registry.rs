@@ -224,7 +224,8 @@ impl Setup {
         panic!("the registry finds no free port:\n{said}");
     }
 
-    /// Starts the registry and waits until it answers, or gives what it said as it ended.
+    /// Starts the registry and waits until it answers where it listens itself (another may have
+    /// taken the port before it), or gives what it said as it ended.
     ///
     /// # Errors
     /// When the process ends instead of answering.
@@ -260,12 +261,14 @@ impl Setup {
             if process.has_ended() {
                 return Some(true);
             }
-            Request::new(address.clone(), "GET", "/")
-                .try_send()
-                .is_ok()
-                .then_some(false)
+            let answer = Request::new(address.clone(), "GET", "/").try_send();
+            let its_own = || match &address {
+                Address::Tcp(address) => process.ports().contains(&address.port()),
+                Address::Unix(_) => true,
+            };
+            (answer.is_ok() && its_own()).then_some(false)
         });
-        if ended || process.has_ended() {
+        if ended {
             return Err(process.said());
         }
         Ok(Registry {
@@ -314,6 +317,33 @@ impl Process {
             .try_wait()
             .expect("the registry can be waited for")
             .is_some()
+    }
+
+    /// The TCP ports it listens on.
+    fn ports(&self) -> Vec<u16> {
+        const LISTENING: &str = "0A";
+        let process = format!("/proc/{}", self.child.id());
+        // One that has ended has none.
+        let files: Vec<_> = std::fs::read_dir(format!("{process}/fd"))
+            .into_iter()
+            .flatten()
+            .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+            .collect();
+        let is_its_own = |inode: &str| {
+            let socket = PathBuf::from(format!("socket:[{inode}]"));
+            files.contains(&socket)
+        };
+        ["tcp", "tcp6"]
+            .iter()
+            .filter_map(|table| std::fs::read_to_string(format!("{process}/net/{table}")).ok())
+            .flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter_map(|line| {
+                let fields: Vec<_> = line.split_ascii_whitespace().collect();
+                let its_own = *fields.get(3)? == LISTENING && is_its_own(fields.get(9)?);
+                let (_, port) = fields.get(1)?.rsplit_once(':')?;
+                u16::from_str_radix(port, 16).ok().filter(|_| its_own)
+            })
+            .collect()
     }
 
     fn said(&self) -> String {
@@ -439,30 +469,9 @@ impl Registry {
     }
 
     /// How many TCP ports it listens on.
-    ///
-    /// # Panics
-    /// When the kernel does not tell.
     #[must_use]
     pub fn listeners(&self) -> usize {
-        const LISTENING: &str = "0A";
-        let process = format!("/proc/{}", self.process.child.id());
-        let files = std::fs::read_dir(format!("{process}/fd")).expect("its open files");
-        let files: Vec<_> = files
-            .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
-            .collect();
-        let is_its_own = |inode: &str| {
-            let socket = PathBuf::from(format!("socket:[{inode}]"));
-            files.contains(&socket)
-        };
-        ["tcp", "tcp6"]
-            .iter()
-            .filter_map(|table| std::fs::read_to_string(format!("{process}/net/{table}")).ok())
-            .flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>())
-            .filter(|line| {
-                let fields: Vec<_> = line.split_ascii_whitespace().collect();
-                fields.get(3) == Some(&LISTENING) && fields.get(9).is_some_and(|it| is_its_own(it))
-            })
-            .count()
+        self.process.ports().len()
     }
 
     /// Whether the process is still there.
