@@ -24,7 +24,7 @@ use crate::request_log::RequestLog;
 use crate::serve::Handshake;
 use crate::shutdown::Signal;
 use crate::tls::Tls;
-use crate::{debug, file_limit, logs, purge, router, runtime, serve, shutdown, tls};
+use crate::{debug, file_limit, logs, memory, purge, router, runtime, serve, shutdown, tls};
 
 pub(super) fn run(configuration: &ConfigurationPath) -> ExitCode {
     ended(start(configuration, Routes::All))
@@ -143,6 +143,7 @@ async fn run_server(configuration: &Configuration, routes: Routes) -> anyhow::Re
         Some(_) => tracing::info!("listening on {listener}, tls"),
         None => tracing::info!("listening on {listener}"),
     }
+    memory::forget_start();
     let purging = purged.map(|registry| purge::spawn(registry, purges));
     let (signal, since) =
         serve_until(listener, tls, routes, metrics, configuration, shutdown).await?;
