@@ -24,8 +24,6 @@ pub fn share() {
         // The buffers of uploads are larger, and are given back to the system. Without this, the
         // first of them to be freed raises the threshold above them.
         (libc::M_MMAP_THRESHOLD, 128 * 1024),
-        (libc::M_TRIM_THRESHOLD, 64 * 1024),
-        (libc::M_TOP_PAD, 16 * 1024),
     ] {
         // SAFETY: the call takes no pointers, and no other thread runs yet.
         let _refused = unsafe { libc::mallopt(option, value) };
