@@ -359,7 +359,7 @@ def manifest_push(bench):
     """Small manifests one after the other on one connection, each with a tag of its own."""
     rate = Figure("push of small manifests, 1 connection", "push/s", at_least=3)
     cpu = Figure("push of small manifests, CPU", "ms/push")
-    count = 200
+    count = 1000
     ours, theirs = bench.pair("manifest-push")
     with ours, theirs:
         images = {server: clients.push_image(server.port, "bench/small") for server in (ours, theirs)}
