@@ -1,124 +1,38 @@
 //! Answers that a store seldom gives, and what the driver makes of them.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod support;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join;
-use roadstead_storage::{
-    ByteRange, Driver, DriverExt, Error, Key, ListOptions, Upload, Write, WriteMode,
-};
-use roadstead_storage_s3::{Config, Patience, S3Driver};
-use support::Folder;
-use support::proxy::{Fate, Proxy};
+use roadstead_storage::{ByteRange, Driver, DriverExt, Error, ListOptions, Write, WriteMode};
+use roadstead_storage_s3::Config;
+use support::proxied::{MIB, Proxied, aside, bytes, is_outage, key, or_skip, quick};
+use support::proxy::Fate;
 use tokio::time::timeout;
-
-const MIB: usize = 1024 * 1024;
 
 /// Much longer than anything takes here: what ends by it would not have ended.
 const LONG: Duration = Duration::from_secs(60);
 
-struct Answering {
-    folder: Folder,
-    proxy: Proxy,
-    driver: S3Driver,
-}
-
-impl Answering {
-    /// A driver that has made no request yet and copies by parts from 5 MiB on.
-    async fn unprobed() -> Option<Self> {
-        let folder = Folder::new().await?;
-        let proxy = Proxy::new(folder.url).await;
-        let config = Config {
-            endpoint: Some(proxy.url.clone()),
-            copy_threshold: 5 * MIB as u64,
-            copy_chunk_size: 5 * MIB as u64,
-            patience: Patience {
-                attempts: 3,
-                pause: Duration::from_millis(5),
-                ..Patience::default()
-            },
-            ..folder.config()
-        };
-        let driver = S3Driver::new(config).unwrap();
-        Some(Self {
-            folder,
-            proxy,
-            driver,
-        })
-    }
-
-    /// One that has found out what conditions are worth.
-    async fn new() -> Option<Self> {
-        let s3 = Self::unprobed().await?;
-        s3.create("probed", "").await.unwrap();
-        s3.proxy.requests();
-        Some(s3)
-    }
-
-    async fn create(&self, path: &str, content: &'static str) -> Result<(), Error> {
-        let write = Write {
-            key: key(path),
-            content: Bytes::from_static(content.as_bytes()),
-            mode: WriteMode::CreateNew,
-        };
-        self.driver.write(&[write]).await
-    }
-
-    /// The last request of this name had a header.
-    fn last_had(&self, request: &str, header: &str) -> bool {
-        let heads = self.proxy.heads();
-        let last = heads.iter().rfind(|head| head.name == request);
-        last.unwrap().header(header).is_some()
-    }
-
-    /// An upload of so many bytes that is synced and held.
-    async fn uploaded(&self, path: &str, size: usize) -> Box<dyn Upload> {
-        let mut upload = self.driver.upload(&key(path)).await.unwrap();
-        upload.append(&[bytes(size)]).await.unwrap();
-        upload.sync().await.unwrap();
-        upload
-    }
-}
-
-macro_rules! answering {
-    ($new:ident) => {
-        match Answering::$new().await {
-            Some(s3) => s3,
-            None => return,
-        }
+/// A driver that has made no request yet and copies by parts from 5 MiB on.
+async fn unprobed() -> Option<Proxied> {
+    let change = |config: &mut Config| {
+        config.copy_threshold = 5 * MIB as u64;
+        config.copy_chunk_size = 5 * MIB as u64;
+        config.patience = quick();
     };
+    Proxied::new(change).await
 }
 
-fn key(path: &str) -> Key {
-    Key::new(path).unwrap()
-}
-
-fn bytes(size: usize) -> Bytes {
-    Bytes::from(vec![7; size])
-}
-
-fn is_outage<T>(result: Result<T, Error>) -> bool {
-    matches!(result, Err(Error::Unavailable(_)))
-}
-
-/// Runs something to its end while everything else on this thread stands still.
-fn aside(future: impl Future<Output = ()> + Send + 'static) {
-    let run = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(future);
-    };
-    std::thread::spawn(run).join().unwrap();
+/// One that has found out what conditions are worth.
+async fn probed() -> Option<Proxied> {
+    Some(unprobed().await?.probed().await)
 }
 
 #[tokio::test]
 async fn a_store_that_does_not_look_at_conditions_is_looked_at_before_a_creation() {
-    let s3 = answering!(unprobed);
+    let s3 = or_skip!(unprobed().await);
     s3.proxy.rule(|_| Fate::Unconditional);
     s3.create("a", "first").await.unwrap();
     let again = s3.create("a", "second").await;
@@ -140,7 +54,7 @@ async fn a_store_that_does_not_look_at_conditions_is_looked_at_before_a_creation
 
 #[tokio::test]
 async fn an_outage_during_the_probe_says_nothing_about_conditions() {
-    let s3 = answering!(unprobed);
+    let s3 = or_skip!(unprobed().await);
     let mut puts = 0;
     s3.proxy.rule(move |request| {
         puts += usize::from(request == "PutObject");
@@ -158,7 +72,7 @@ async fn an_outage_during_the_probe_says_nothing_about_conditions() {
 /// AWS answers 409 to one of two that write at the same time, whichever condition it has.
 #[tokio::test]
 async fn a_request_that_met_another_is_made_again() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     let conflict = || Fate::Fail(409, "ConditionalRequestConflict");
     s3.proxy.harm("PutObject", 2, conflict);
     s3.create("a", "content").await.unwrap();
@@ -172,7 +86,7 @@ async fn a_request_that_met_another_is_made_again() {
 
 #[tokio::test]
 async fn parts_are_joined_without_a_condition_where_that_is_not_known() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     let mut upload = s3.uploaded("u/1/data", 11 * MIB).await;
     let unknown = || Fate::Fail(501, "NotImplemented");
     s3.proxy.harm("CompleteMultipartUpload", 1, unknown);
@@ -183,7 +97,7 @@ async fn parts_are_joined_without_a_condition_where_that_is_not_known() {
 
 #[tokio::test]
 async fn a_deletion_that_is_too_late_deletes_nothing_and_is_no_outage() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     s3.create("a", "content").await.unwrap();
     let seen = s3.driver.try_stat(&key("a")).await.unwrap().unwrap();
     for (status, code) in [
@@ -203,7 +117,7 @@ async fn a_deletion_that_is_too_late_deletes_nothing_and_is_no_outage() {
 
 #[tokio::test]
 async fn an_upload_under_way_is_no_content_to_delete_or_to_move() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     let path = key("u/1/data");
     drop(s3.uploaded("u/1/data", 11 * MIB).await);
     let seen = s3.driver.try_stat(&path).await.unwrap().unwrap();
@@ -217,7 +131,7 @@ async fn an_upload_under_way_is_no_content_to_delete_or_to_move() {
 
 #[tokio::test]
 async fn a_list_without_an_end_or_without_its_names_is_an_outage() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     s3.create("p/a", "content").await.unwrap();
     let endless = || {
         Fate::Replace(
@@ -237,7 +151,7 @@ async fn a_list_without_an_end_or_without_its_names_is_an_outage() {
 
 #[tokio::test]
 async fn a_copy_in_parts_is_of_one_object_and_leaves_nothing_when_it_fails() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     let (from, to) = (key("u/1/data"), key("b"));
     let mut upload = s3.uploaded("u/1/data", 12 * MIB).await;
     upload.commit().await.unwrap();
@@ -270,7 +184,7 @@ async fn a_copy_in_parts_is_of_one_object_and_leaves_nothing_when_it_fails() {
 
 #[tokio::test]
 async fn a_body_that_broke_off_is_not_gone_on_with_by_another_object() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     let path = key("a");
     let put = |byte: u8| Write {
         key: key("a"),
@@ -298,7 +212,7 @@ async fn a_body_that_broke_off_is_not_gone_on_with_by_another_object() {
 
 #[tokio::test]
 async fn a_range_that_the_store_refuses_is_not_taken_for_no_bytes() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     s3.create("a", "content").await.unwrap();
     s3.proxy
         .harm("GetObject", 99, || Fate::Fail(416, "InvalidRange"));
@@ -311,7 +225,7 @@ async fn a_range_that_the_store_refuses_is_not_taken_for_no_bytes() {
 
 #[tokio::test]
 async fn what_is_aborted_is_of_one_upload_and_not_of_those_whose_names_begin_alike() {
-    let s3 = answering!(new);
+    let s3 = or_skip!(probed().await);
     let slow_down = || Fate::Fail(503, "SlowDown");
     let left = |names: [&str; 1]| names.map(|name| format!("{}/{name}", s3.folder.name));
     drop(s3.uploaded("u/10/data", 11 * MIB).await);

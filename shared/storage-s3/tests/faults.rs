@@ -1,7 +1,5 @@
 //! What the driver makes of a store that fails, loses answers, or says less than there is.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod support;
 
 use std::time::{Duration, SystemTime};
@@ -9,65 +7,26 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use roadstead_storage::{
-    ByteRange, ContentStat, Driver, DriverExt, Error, Key, ListOptions, Stat, Write, WriteMode,
+    ByteRange, ContentStat, Driver, DriverExt, Error, ListOptions, Stat, Write, WriteMode,
 };
-use roadstead_storage_s3::{Config, Patience, S3Driver};
-use support::proxy::{Fate, Proxy};
-use support::{BUCKET, Folder};
+use roadstead_storage_s3::{Config, Patience};
+use support::BUCKET;
+use support::proxied::{MIB, Proxied, aside, is_outage, key, or_skip, quick};
+use support::proxy::Fate;
 
-const MIB: usize = 1024 * 1024;
-
-struct Harmed {
-    folder: Folder,
-    proxy: Proxy,
-    driver: S3Driver,
-}
-
-impl Harmed {
-    async fn new() -> Option<Self> {
-        let folder = Folder::new().await?;
-        let proxy = Proxy::new(folder.url).await;
-        let config = Config {
-            endpoint: Some(proxy.url.clone()),
-            patience: Patience {
-                attempts: 3,
-                pause: Duration::from_millis(5),
-                answer: Duration::from_secs(2),
-                work: Duration::from_secs(2),
-                ..Patience::default()
-            },
-            ..folder.config()
+async fn harmed() -> Option<Proxied> {
+    let change = |config: &mut Config| {
+        config.patience = Patience {
+            answer: Duration::from_secs(2),
+            work: Duration::from_secs(2),
+            ..quick()
         };
-        let driver = S3Driver::new(config).unwrap();
-        Some(Self {
-            folder,
-            proxy,
-            driver,
-        })
-    }
-
-    /// Another process, which nothing stands before.
-    fn other(&self) -> S3Driver {
-        self.folder.driver()
-    }
-}
-
-macro_rules! harmed {
-    () => {
-        match Harmed::new().await {
-            Some(harmed) => harmed,
-            None => return,
-        }
     };
-}
-
-fn key(path: &str) -> Key {
-    Key::new(path).unwrap()
+    Proxied::new(change).await
 }
 
 fn write(path: &str, content: &'static str, mode: WriteMode) -> [Write; 1] {
-    let (key, content) = (key(path), Bytes::from_static(content.as_bytes()));
-    [Write { key, content, mode }]
+    [support::proxied::write(path, content, mode)]
 }
 
 fn pattern(size: usize) -> Bytes {
@@ -78,13 +37,9 @@ fn slow_down() -> Fate {
     Fate::Fail(503, "SlowDown")
 }
 
-fn is_outage<T>(result: Result<T, Error>) -> bool {
-    matches!(result, Err(Error::Unavailable(_)))
-}
-
 #[tokio::test]
 async fn what_fails_twice_is_tried_again() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let path = "p/a";
     for fate in [
         slow_down,
@@ -106,7 +61,7 @@ async fn what_fails_twice_is_tried_again() {
 /// The SDK spends retries from a quota that clients share unless told otherwise.
 #[tokio::test]
 async fn an_outage_of_one_store_leaves_another_its_retries() {
-    let (down, s3) = (harmed!(), harmed!());
+    let (down, s3) = (or_skip!(harmed().await), or_skip!(harmed().await));
     down.proxy.rule(|_| slow_down());
     let path = &key("p/a");
     for _ in 0..150 {
@@ -120,7 +75,7 @@ async fn an_outage_of_one_store_leaves_another_its_retries() {
 
 #[tokio::test]
 async fn an_outage_is_never_taken_for_absence() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let put = write("p/a", "content", WriteMode::Overwrite);
     s3.other().write(&put).await.unwrap();
     for fate in [
@@ -149,7 +104,7 @@ async fn an_outage_is_never_taken_for_absence() {
 
 #[tokio::test]
 async fn an_outage_in_the_middle_of_a_body_is_gone_on_from() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let content = pattern(3 * MIB);
     let put = Write {
         key: key("a"),
@@ -166,7 +121,7 @@ async fn an_outage_in_the_middle_of_a_body_is_gone_on_from() {
 
 #[tokio::test]
 async fn a_lost_answer_to_a_creation_is_a_success() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let create = |content| write("a", content, WriteMode::CreateNew);
     s3.driver
         .write(&write("probed", "", WriteMode::CreateNew))
@@ -181,7 +136,7 @@ async fn a_lost_answer_to_a_creation_is_a_success() {
 
 #[tokio::test]
 async fn an_upload_gets_over_lost_answers_at_every_step() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let content = pattern(23 * MIB + 5);
     for request in [
         "PutObject",
@@ -220,7 +175,7 @@ async fn an_upload_gets_over_lost_answers_at_every_step() {
 
 #[tokio::test]
 async fn what_a_dead_process_left_is_aborted_with_its_upload() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     s3.proxy.harm("UploadPart", 99, slow_down);
     let mut upload = s3.driver.upload(&key("u/1/data")).await.unwrap();
     upload.append(&[pattern(11 * MIB)]).await.unwrap();
@@ -245,7 +200,7 @@ async fn what_a_dead_process_left_is_aborted_with_its_upload() {
 
 #[tokio::test]
 async fn purging_aborts_what_nobody_finishes() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let mut upload = s3.driver.upload(&key("u/1/data")).await.unwrap();
     upload.append(&[pattern(11 * MIB)]).await.unwrap();
     upload.sync().await.unwrap();
@@ -264,7 +219,7 @@ async fn purging_aborts_what_nobody_finishes() {
 
 #[tokio::test]
 async fn what_no_key_shows_is_given_up_when_it_is_old_enough() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let client = s3.folder.client();
     for object in ["docker/registry/v2/blobs/data", "docker/other/data"] {
         let create = client.create_multipart_upload().bucket(BUCKET);
@@ -287,7 +242,7 @@ async fn what_no_key_shows_is_given_up_when_it_is_old_enough() {
 
 #[tokio::test]
 async fn a_list_that_is_cut_off_is_an_outage_and_deletes_nothing() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     for name in ["p/a", "p/b"] {
         let put = write(name, "content", WriteMode::Overwrite);
         s3.driver.write(&put).await.unwrap();
@@ -315,7 +270,7 @@ async fn a_list_that_is_cut_off_is_an_outage_and_deletes_nothing() {
 
 #[tokio::test]
 async fn of_two_processes_with_one_upload_the_second_is_told() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let (one, two) = (s3.driver, s3.folder.driver());
     let path = &key("u/1/data");
     for size in [3, 11 * MIB] {
@@ -350,7 +305,7 @@ async fn of_two_processes_with_one_upload_the_second_is_told() {
 
 #[tokio::test]
 async fn a_store_that_ignores_conditions_serves_all_the_same() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     // Its answers to the probe are those of a store that has not looked.
     let mut puts = 0;
     s3.proxy.rule(move |request| {
@@ -383,7 +338,7 @@ async fn a_store_that_ignores_conditions_serves_all_the_same() {
 
 #[tokio::test]
 async fn content_that_changes_between_the_look_and_the_deletion_stays() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let path = &key("a");
     let first = write("a", "content", WriteMode::Overwrite);
     s3.driver.write(&first).await.unwrap();
@@ -414,20 +369,9 @@ async fn content_that_changes_between_the_look_and_the_deletion_stays() {
     assert_eq!(s3.driver.try_stat(path).await.unwrap(), None);
 }
 
-/// Runs something to its end while everything else on this thread stands still.
-fn aside(future: impl Future<Output = ()> + Send + 'static) {
-    let run = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(future);
-    };
-    std::thread::spawn(run).join().unwrap();
-}
-
 #[tokio::test]
 async fn a_store_without_conditional_deletions_is_looked_at_before_one() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let path = &key("a");
     s3.driver
         .write(&write("a", "content", WriteMode::Overwrite))
@@ -450,7 +394,7 @@ async fn a_store_without_conditional_deletions_is_looked_at_before_one() {
 
 #[tokio::test]
 async fn a_store_without_batches_deletes_one_by_one() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     for name in ["p/a", "p/b/c"] {
         let put = write(name, "content", WriteMode::Overwrite);
         s3.driver.write(&put).await.unwrap();
@@ -463,7 +407,7 @@ async fn a_store_without_batches_deletes_one_by_one() {
 
 #[tokio::test]
 async fn a_large_upload_that_was_committed_and_not_moved_can_be_gone_on_with() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let (path, content) = (&key("u/1/data"), pattern(12 * MIB));
     let mut upload = s3.driver.upload(path).await.unwrap();
     upload.append(std::slice::from_ref(&content)).await.unwrap();
@@ -485,7 +429,7 @@ async fn a_large_upload_that_was_committed_and_not_moved_can_be_gone_on_with() {
 
 #[tokio::test]
 async fn what_distribution_wrote_is_served_and_what_is_written_is_distributions() {
-    let s3 = harmed!();
+    let s3 = or_skip!(harmed().await);
     let client = s3.folder.client();
     // Registry 2 and 3 make every upload a multipart upload.
     let object = format!("{}/docker/registry/v2/x/data", s3.folder.name);

@@ -1,6 +1,11 @@
 //! What the tests of this crate share: an emulator of S3, and a proxy that counts and harms.
 
-#![allow(dead_code, reason = "not every test needs all of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "not every test needs all of it"
+)]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use aws_credential_types::Credentials;
@@ -10,6 +15,7 @@ use roadstead_storage_s3::{Config, S3Driver};
 use roadstead_tests::{ministack, skip, swift};
 use uuid::Uuid;
 
+pub(crate) mod proxied;
 pub(crate) mod proxy;
 
 pub(crate) use roadstead_tests::ministack::BUCKET;
