@@ -2,12 +2,13 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::join;
 use roadstead_storage::{ByteRange, Driver, DriverExt, Error, ListOptions, Write, WriteMode};
 use roadstead_storage_s3::Config;
+use support::BUCKET;
 use support::proxied::{MIB, Proxied, aside, bytes, is_outage, key, or_skip, quick};
 use support::proxy::Fate;
 use tokio::time::timeout;
@@ -244,4 +245,91 @@ async fn what_is_aborted_is_of_one_upload_and_not_of_those_whose_names_begin_ali
     upload.cancel().await.unwrap();
     assert_eq!(s3.folder.multiparts().await, left(["u/10/data"]));
     s3.driver.delete(&key("u/10")).await.unwrap();
+}
+
+/// A page of one multipart upload after which there are more.
+fn page_of(object: &str, id: &str) -> String {
+    format!(
+        "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>\
+         <NextKeyMarker>{object}</NextKeyMarker><NextUploadIdMarker>{id}</NextUploadIdMarker>\
+         <Upload><Key>{object}</Key><UploadId>{id}</UploadId></Upload>\
+         </ListMultipartUploadsResult>"
+    )
+}
+
+#[tokio::test]
+async fn multipart_uploads_on_all_pages_are_aborted() {
+    let s3 = or_skip!(probed().await);
+    for path in ["u/1/a", "u/1/b"] {
+        drop(s3.uploaded(path, 11 * MIB).await);
+    }
+    let uploads = s3.folder.client().list_multipart_uploads().bucket(BUCKET);
+    let uploads = uploads.prefix(&s3.folder.name).send().await.unwrap();
+    let [first, _] = uploads.uploads() else {
+        panic!("{uploads:?}")
+    };
+    let page = page_of(first.key().unwrap(), first.upload_id().unwrap());
+    s3.proxy.harm("ListMultipartUploads", 1, move || {
+        Fate::Answer(page.clone())
+    });
+    s3.driver.delete(&key("u/1")).await.unwrap();
+    assert_eq!(s3.folder.multiparts().await, [""; 0]);
+    let heads = s3.proxy.heads();
+    let last = heads
+        .iter()
+        .rfind(|head| head.name == "ListMultipartUploads");
+    let marker = format!("upload-id-marker={}", first.upload_id().unwrap());
+    assert!(last.unwrap().asks(&marker), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_list_of_multipart_uploads_without_an_end_is_an_outage() {
+    let s3 = or_skip!(probed().await);
+    s3.create("u/1/startedat", "now").await.unwrap();
+    let prefix = key("u/1");
+    let full = page_of(&format!("{}/u/1/data", s3.folder.name), "id");
+    let (start, rest) = full.split_once("<Upload>").unwrap();
+    let empty = format!("{start}{}", rest.split_once("</Upload>").unwrap().1);
+    for page in [full, empty] {
+        s3.proxy.harm("ListMultipartUploads", usize::MAX, move || {
+            Fate::Answer(page.clone())
+        });
+        let deleted = timeout(LONG, s3.driver.delete(&prefix)).await;
+        assert!(is_outage(deleted.unwrap()));
+        let abandoned = s3.driver.abandon(&prefix, SystemTime::now());
+        assert!(is_outage(timeout(LONG, abandoned).await.unwrap()));
+    }
+    s3.proxy.rule(|_| Fate::Pass);
+    s3.driver.delete(&prefix).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_batch_has_not_deleted_is_deleted_one_by_one() {
+    let s3 = or_skip!(probed().await);
+    for path in ["p/a", "p/b"] {
+        s3.create(path, "content").await.unwrap();
+    }
+    let failed = "<DeleteResult><Error><Key>p/a</Key><Code>InternalError</Code></Error>\
+                  </DeleteResult>";
+    s3.proxy
+        .harm("DeleteObjects", 99, move || Fate::Answer(failed.to_owned()));
+    s3.driver.delete(&key("p")).await.unwrap();
+    assert_eq!(s3.folder.objects().await, ["probed"]);
+    s3.proxy.rule(move |request| match request {
+        "DeleteObjects" => Fate::Answer(failed.to_owned()),
+        "DeleteObject" => Fate::Fail(403, "AccessDenied"),
+        _ => Fate::Pass,
+    });
+    s3.create("p/a", "content").await.unwrap();
+    assert!(is_outage(s3.driver.delete(&key("p")).await));
+}
+
+#[tokio::test]
+async fn a_size_that_nobody_tells_is_an_outage_and_not_0() {
+    let s3 = or_skip!(probed().await);
+    s3.create("a", "content").await.unwrap();
+    s3.proxy.rule(|_| Fate::Unsized);
+    assert!(is_outage(s3.driver.stat(&key("a")).await));
+    assert!(is_outage(s3.driver.get(&key("a"), 99).await));
+    assert!(is_outage(s3.driver.upload(&key("a")).await));
 }

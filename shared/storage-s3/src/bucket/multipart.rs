@@ -139,11 +139,12 @@ impl Bucket {
         }
     }
 
-    /// The multipart uploads under way whose object's name begins with `prefix`.
+    /// All multipart uploads under way whose object's name begins with `prefix`.
     pub(crate) async fn multiparts(&self, prefix: &str) -> Result<Vec<Begun>, Failure> {
         let mut found = Vec::new();
-        let (mut key, mut id) = (None, None);
+        let mut from = (None, None);
         loop {
+            let (key, id) = from.clone();
             let call = self.client.list_multipart_uploads();
             let call = call.bucket(&self.config.bucket).prefix(prefix);
             let call = call.set_key_marker(key).set_upload_id_marker(id);
@@ -155,7 +156,6 @@ impl Bucket {
                     failure => return Err(failure),
                 },
             };
-            let before = found.len();
             for upload in answer.uploads() {
                 if let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) {
                     let initiated = upload.initiated().copied();
@@ -166,10 +166,15 @@ impl Bucket {
                     });
                 }
             }
-            if !answer.is_truncated().unwrap_or_default() || found.len() == before {
+            if !answer.is_truncated().unwrap_or_default() {
                 return Ok(found);
             }
-            (key, id) = (answer.next_key_marker, answer.next_upload_id_marker);
+            let next = (answer.next_key_marker, answer.next_upload_id_marker);
+            if next == from {
+                let why = "a page follows itself";
+                return Err(Failure::found("ListMultipartUploads", why));
+            }
+            from = next;
         }
     }
 }

@@ -22,6 +22,10 @@ pub(crate) enum Fate {
     Replace(&'static str, &'static str),
     /// The store does not see the conditions of the request.
     Unconditional,
+    /// It is answered with this body and 200, and never reaches the store.
+    Answer(String),
+    /// The answer does not tell how long its body is.
+    Unsized,
 }
 
 type Rule = Box<dyn FnMut(&str) -> Fate + Send>;
@@ -37,6 +41,13 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         header(&self.text, name)
+    }
+
+    /// Whether its query has this text, percent-encoded as it came.
+    pub(crate) fn asks(&self, text: &str) -> bool {
+        let target = self.text.split_whitespace().nth(1).unwrap_or_default();
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        query.contains(text)
     }
 }
 
@@ -129,8 +140,15 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> s
         });
         (state.rule)(&name)
     };
-    if let Fate::Fail(status, code) = fate {
-        let body = format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
+    let own = match &fate {
+        Fate::Fail(status, code) => Some((
+            *status,
+            format!("<Error><Code>{code}</Code><Message>no</Message></Error>"),
+        )),
+        Fate::Answer(body) => Some((200, body.clone())),
+        _ => None,
+    };
+    if let Some((status, body)) = own {
         let length = body.len();
         let answer = format!(
             "HTTP/1.1 {status} No\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
@@ -161,15 +179,15 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> s
         }
         Fate::CutBody(length) => answer.truncate(end + length),
         Fate::Replace(this, that) => {
-            let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+            let head = without_length(&answer[..end]);
             let body = String::from_utf8_lossy(&answer[end..]).replace(this, that);
-            let lines = head.lines().filter(|line| {
-                !line.is_empty() && !line.to_ascii_lowercase().starts_with("content-length:")
-            });
-            let head = lines.collect::<Vec<_>>().join("\r\n");
             answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes();
         }
-        Fate::Pass | Fate::Unconditional | Fate::Fail(..) => {}
+        Fate::Unsized => {
+            let head = without_length(&answer[..end]) + "\r\n\r\n";
+            answer.splice(..end, head.into_bytes());
+        }
+        Fate::Pass | Fate::Unconditional | Fate::Fail(..) | Fate::Answer(_) => {}
     }
     client.write_all(&answer).await?;
     client.shutdown().await
@@ -192,6 +210,15 @@ fn header(head: &str, name: &str) -> Option<String> {
     let mut lines = head.lines().filter_map(|line| line.split_once(':'));
     let line = lines.find(|(found, _)| found.eq_ignore_ascii_case(name));
     line.map(|(_, value)| value.trim().to_owned())
+}
+
+/// The lines of a head but for the one that tells how long the body is.
+fn without_length(head: &[u8]) -> String {
+    let head = String::from_utf8_lossy(head);
+    let lines = head.lines().filter(|line| {
+        !line.is_empty() && !line.to_ascii_lowercase().starts_with("content-length:")
+    });
+    lines.collect::<Vec<_>>().join("\r\n")
 }
 
 /// What S3 calls the request.
