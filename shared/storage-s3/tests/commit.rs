@@ -364,3 +364,39 @@ async fn what_kms_encrypts_is_asked_for_before_it_is_ended() {
     );
     assert!(process.blob(&digest).await.unwrap() == content);
 }
+
+/// A rule of the bucket may abort multipart uploads: only who has read what lies at the key begins
+/// anew over it.
+#[tokio::test]
+async fn what_is_in_memory_and_no_longer_in_parts_is_left_to_who_reads_it() {
+    let folder = folder!();
+    let process = Process::new(&folder).await;
+    let (content, digest) = layer();
+    let id = process.begin().await;
+    process.patch(&id, &content).await;
+    process.proxy.requests();
+    let gone = || Fate::Fail(404, "NoSuchUpload");
+    process.proxy.harm("CompleteMultipartUpload", 99, gone);
+    assert!(!process.finish_known(&id, &content, &digest).await);
+    let requests = process.proxy.requests();
+    assert!(!requests.contains(&"PutObject".to_owned()), "{requests:?}");
+    process.proxy.rule(|_| Fate::Pass);
+    process.finish(&id, &digest).await.unwrap();
+    assert!(process.blob(&digest).await.unwrap() == content);
+}
+
+/// That `ETag`s say nothing may show only in the answer that was to be compared.
+#[tokio::test]
+async fn what_is_in_memory_is_not_ended_by_an_answer_that_says_nothing() {
+    let folder = folder!();
+    let process = Process::new(&folder).await;
+    let opaque = || Fate::Replace("</ETag>", "opaque</ETag>");
+    process.proxy.harm("CompleteMultipartUpload", 99, opaque);
+    let (content, digest) = layer();
+    let id = process.begin().await;
+    process.patch(&id, &content).await;
+    assert!(!process.finish_known(&id, &content, &digest).await);
+    assert!(process.blob(&digest).await.is_none());
+    process.finish(&id, &digest).await.unwrap();
+    assert!(process.blob(&digest).await.unwrap() == content);
+}

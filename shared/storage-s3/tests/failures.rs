@@ -1,0 +1,190 @@
+//! What becomes of an upload of which a step has failed, and of what that leaves in the bucket.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use roadstead_storage::{Driver, DriverExt, Error, WriteMode};
+use roadstead_storage_s3::Config;
+use support::proxied::{MIB, Proxied, bytes, is_outage, key, or_skip, quick, write};
+use support::proxy::Fate;
+
+const PATH: &str = "u/1/data";
+
+async fn unprobed() -> Option<Proxied> {
+    let change = |config: &mut Config| config.patience = quick();
+    Proxied::new(change).await
+}
+
+async fn probed() -> Option<Proxied> {
+    Some(unprobed().await?.probed().await)
+}
+
+fn slow_down() -> Fate {
+    Fate::Fail(503, "SlowDown")
+}
+
+fn is_busy<T>(result: &Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Busy(_)))
+}
+
+/// A process begins a multipart upload and does not live to note its id.
+async fn leave_stray(s3: &Proxied) {
+    s3.proxy.harm("UploadPart", usize::MAX, slow_down);
+    let mut upload = s3.driver.upload(&key(PATH)).await.unwrap();
+    upload.append(&[bytes(11 * MIB)]).await.unwrap();
+    assert!(is_outage(upload.sync().await));
+    drop(upload);
+    s3.proxy.rule(|_| Fate::Pass);
+    assert_eq!(s3.folder.multiparts().await.len(), 1);
+}
+
+/// What failed may be a part in the middle: what comes after it would close a gap of lost bytes.
+#[tokio::test]
+async fn an_upload_that_failed_takes_nothing_more_and_is_gone_on_with_from_its_last_sync() {
+    let s3 = or_skip!(probed().await);
+    let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+    s3.proxy.harm("UploadPart", usize::MAX, slow_down);
+    upload.append(&[bytes(11 * MIB)]).await.unwrap();
+    assert!(is_outage(upload.sync().await));
+    s3.proxy.rule(|_| Fate::Pass);
+    assert!(is_outage(upload.append(&[bytes(5)]).await));
+    assert!(is_outage(upload.sync().await));
+    assert!(is_outage(upload.commit().await));
+    assert!(is_outage(upload.commit_as(&key("blob")).await));
+    drop(upload);
+    let mut upload = s3.driver.upload(&key(PATH)).await.unwrap();
+    assert_eq!(upload.size(), 11 * MIB as u64);
+    upload.cancel().await.unwrap();
+}
+
+#[tokio::test]
+async fn cancelling_deletes_what_a_request_without_an_answer_has_made() {
+    let s3 = or_skip!(probed().await);
+    let mut puts = 0;
+    s3.proxy.rule(move |request| {
+        puts += usize::from(request == "PutObject");
+        match (request, puts) {
+            ("PutObject", 1) => Fate::LoseAnswer,
+            ("PutObject", _) => slow_down(),
+            _ => Fate::Pass,
+        }
+    });
+    let mut upload = s3.driver.upload(&key(PATH)).await.unwrap();
+    upload.append(&[bytes(5)]).await.unwrap();
+    assert!(is_outage(upload.sync().await));
+    assert_eq!(s3.folder.objects().await, ["probed", PATH]);
+    upload.cancel().await.unwrap();
+    assert_eq!(s3.folder.objects().await, ["probed"]);
+}
+
+/// AWS answers 404 to `If-Match` where there is no object.
+#[tokio::test]
+async fn an_upload_that_another_process_cancelled_is_busy_and_no_outage() {
+    let s3 = or_skip!(probed().await);
+    let mut upload = s3.uploaded(PATH, 5).await;
+    let mut other = s3.other().upload(&key(PATH)).await.unwrap();
+    other.cancel().await.unwrap();
+    let gone = || Fate::Fail(404, "NoSuchKey");
+    s3.proxy.harm("PutObject", 1, gone);
+    upload.append(&[bytes(5)]).await.unwrap();
+    let sync = upload.sync().await;
+    assert!(is_busy(&sync), "{sync:?}");
+}
+
+#[tokio::test]
+async fn a_move_that_failed_is_made_of_what_is_there_when_it_is_made_again() {
+    let s3 = or_skip!(probed().await);
+    let (path, to) = (key(PATH), key("blob"));
+    let mut upload = s3.uploaded(PATH, 5).await;
+    upload.commit().await.unwrap();
+    let other = write(PATH, "other content", WriteMode::Overwrite);
+    s3.other().write(&[other]).await.unwrap();
+    let moved = s3.driver.rename(&path, &to).await;
+    assert!(is_busy(&moved), "{moved:?}");
+    assert_eq!(s3.driver.try_stat(&to).await.unwrap(), None);
+    s3.driver.rename(&path, &to).await.unwrap();
+    assert_eq!(s3.driver.get(&to, 99).await.unwrap(), "other content");
+}
+
+#[tokio::test]
+async fn an_upload_whose_parts_another_process_has_joined_is_not_begun_anew() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    let mut upload = s3.driver.upload_apart(path).await.unwrap();
+    upload.append(&[bytes(11 * MIB)]).await.unwrap();
+    upload.sync().await.unwrap();
+    let mut other = s3.other().upload_apart(path).await.unwrap();
+    let apart = other.commit_apart().await.unwrap();
+    drop(other);
+    upload.append(&[bytes(11 * MIB)]).await.unwrap();
+    let sync = upload.sync().await;
+    assert!(is_busy(&sync), "{sync:?}");
+    drop(upload);
+    // Whoever comes next finds what was joined.
+    let mut next = s3.driver.upload_apart(path).await.unwrap();
+    assert_eq!(next.size(), 11 * MIB as u64);
+    assert_eq!(next.commit_apart().await.unwrap().key, apart.key);
+}
+
+/// Of two processes in a store that ignores conditions one can still see the other's object.
+#[tokio::test]
+async fn an_upload_is_not_begun_anew_over_what_another_process_has_stored() {
+    let s3 = or_skip!(unprobed().await);
+    s3.proxy.rule(|_| Fate::Unconditional);
+    let path = &key(PATH);
+    let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+    let mut other = s3.other().upload(path).await.unwrap();
+    other.commit().await.unwrap();
+    drop(other);
+    upload.append(&[bytes(11 * MIB)]).await.unwrap();
+    assert!(is_outage(upload.sync().await));
+    let stat = s3.driver.try_stat(path).await.unwrap().unwrap();
+    assert_eq!(stat.size, 11 * MIB as u64);
+}
+
+#[tokio::test]
+async fn an_upload_whose_parts_are_gone_begins_anew() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+    let gone = || Fate::Fail(404, "NoSuchUpload");
+    s3.proxy.harm("UploadPart", usize::MAX, gone);
+    upload.append(&[bytes(11 * MIB)]).await.unwrap();
+    assert!(is_outage(upload.sync().await));
+    drop(upload);
+    let upload = s3.driver.upload(path).await.unwrap();
+    assert_eq!(upload.size(), 0);
+}
+
+/// Who ends the upload and deletes its folder aborts what was never noted, however the upload came
+/// into its hands.
+#[tokio::test]
+async fn a_multipart_upload_that_nobody_noted_does_not_outlive_its_upload() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    for end in ["recalled", "resumed", "committed before"] {
+        let noted = s3.driver.noted_uploads().unwrap();
+        noted.begin(path, "note").await.unwrap();
+        leave_stray(&s3).await;
+        let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+        if end == "committed before" {
+            upload.commit().await.unwrap();
+        }
+        drop(upload);
+        let other = s3.other();
+        let driver = match end {
+            "recalled" => &s3.driver,
+            _ => &other,
+        };
+        let mut upload = match end {
+            "recalled" => driver.noted_uploads().unwrap().recall(path).unwrap(),
+            _ => driver.upload(path).await.unwrap(),
+        };
+        upload.commit().await.unwrap();
+        driver.delete(&path.parent().unwrap()).await.unwrap();
+        drop(upload);
+        assert_eq!(s3.folder.multiparts().await, [""; 0], "{end}");
+        assert_eq!(s3.folder.objects().await, ["probed"], "{end}");
+    }
+}
