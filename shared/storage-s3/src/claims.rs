@@ -109,3 +109,28 @@ impl Drop for Claim {
         self.claims.keys().remove(&self.key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order of the keys differs from map to map.
+    #[test]
+    fn uploads_are_settled_when_each_of_them_is() {
+        let key = |path: &str| Key::new(path).unwrap();
+        for _ in 0..32 {
+            let claims = Claims::default();
+            assert!(!claims.are_settled(&key("u")));
+            let commit = |path: &str, settled| {
+                let claim = claims.claim(&key(path)).unwrap();
+                let (etag, size) = (String::new(), 0);
+                claim.commit(Committed { etag, size }, settled);
+                claim
+            };
+            let _held = [commit("u/1", true), commit("u/2", false)];
+            assert!(claims.are_settled(&key("u/1")));
+            assert!(!claims.are_settled(&key("u/2")));
+            assert!(!claims.are_settled(&key("u")));
+        }
+    }
+}

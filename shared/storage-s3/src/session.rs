@@ -223,6 +223,8 @@ fn digest(list: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn part(etag: &str) -> Part {
@@ -258,5 +260,26 @@ mod tests {
         }
         assert_eq!(Notes::of(&Multipart::metadata("session").0), None);
         assert_eq!(Notes::of(&HashMap::new()), None);
+    }
+
+    #[test]
+    fn a_multipart_upload_has_become_what_bears_its_session_and_is_content() {
+        let head = |metadata: Metadata| Head {
+            etag: String::new(),
+            stat: ContentStat {
+                size: 0,
+                modified: SystemTime::UNIX_EPOCH,
+            },
+            metadata: metadata.0,
+        };
+        let multipart = Multipart {
+            id: "id".to_owned(),
+            session: "session".to_owned(),
+        };
+        assert!(multipart.became(&head(Multipart::metadata("session"))));
+        assert!(!multipart.became(&head(Multipart::metadata("other"))));
+        assert!(!multipart.became(&head(Metadata::own())));
+        let under_way = Notes::new(&multipart, &Parts::default()).metadata();
+        assert!(!multipart.became(&head(under_way)));
     }
 }
