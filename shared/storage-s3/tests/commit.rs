@@ -288,12 +288,13 @@ async fn an_answer_that_is_lost_costs_nobody_an_upload() {
 }
 
 /// S3 answers a second request to join parts as it has answered the first one, whatever the parts
-/// and conditions: that another process has joined others must show in that answer.
+/// and conditions, and others that there is no such upload: that another process has joined others
+/// must show in that answer, or in the object.
 #[tokio::test]
 async fn parts_that_another_process_has_joined_are_not_taken_for_these() {
     let folder = folder!();
     let (one, other) = (Process::new(&folder).await, Process::new(&folder).await);
-    for size in [5, 11 * MIB] {
+    for (size, is_gone) in [(5, false), (11 * MIB, false), (5, true), (11 * MIB, true)] {
         let (first, rest) = (pattern(12 * MIB, 1), pattern(size, 2));
         let id = one.begin().await;
         one.patch(&id, &first).await;
@@ -307,6 +308,10 @@ async fn parts_that_another_process_has_joined_are_not_taken_for_these() {
         let whole = sha256(&[&first, &rest]);
         upload.unwrap().finish(&whole).await.unwrap_err();
         other.proxy.rule(|_| Fate::Pass);
+        if is_gone {
+            let gone = || Fate::Fail(404, "NoSuchUpload");
+            one.proxy.harm("CompleteMultipartUpload", 1, gone);
+        }
         let part = sha256(&[&first]);
         let finished = held.unwrap().finish(&part).await;
         assert!(matches!(finished, Err(Error::UploadBusy)), "{finished:?}");

@@ -143,18 +143,29 @@ async fn an_upload_is_not_begun_anew_over_what_another_process_has_stored() {
     assert_eq!(stat.size, 11 * MIB as u64);
 }
 
+/// A rule of the bucket may have aborted the multipart upload.
 #[tokio::test]
 async fn an_upload_whose_parts_are_gone_begins_anew() {
     let s3 = or_skip!(probed().await);
     let path = &key(PATH);
-    let mut upload = s3.uploaded(PATH, 11 * MIB).await;
-    let gone = || Fate::Fail(404, "NoSuchUpload");
-    s3.proxy.harm("UploadPart", usize::MAX, gone);
-    upload.append(&[bytes(11 * MIB)]).await.unwrap();
-    assert!(is_outage(upload.sync().await));
-    drop(upload);
-    let upload = s3.driver.upload(path).await.unwrap();
-    assert_eq!(upload.size(), 0);
+    for request in ["UploadPart", "CompleteMultipartUpload"] {
+        let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+        let gone = || Fate::Fail(404, "NoSuchUpload");
+        s3.proxy.harm(request, usize::MAX, gone);
+        let outcome = match request {
+            "UploadPart" => {
+                upload.append(&[bytes(11 * MIB)]).await.unwrap();
+                upload.sync().await
+            }
+            _ => upload.commit().await,
+        };
+        assert!(is_outage(outcome), "{request}");
+        drop(upload);
+        s3.proxy.rule(|_| Fate::Pass);
+        let mut upload = s3.driver.upload(path).await.unwrap();
+        assert_eq!(upload.size(), 0, "{request}");
+        upload.cancel().await.unwrap();
+    }
 }
 
 /// Who ends the upload and deletes its folder aborts what was never noted, however the upload came
@@ -186,5 +197,27 @@ async fn a_multipart_upload_that_nobody_noted_does_not_outlive_its_upload() {
         drop(upload);
         assert_eq!(s3.folder.multiparts().await, [""; 0], "{end}");
         assert_eq!(s3.folder.objects().await, ["probed"], "{end}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_an_upload_takes_no_bytes_and_ends_with_it() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    let noted = s3.driver.noted_uploads().unwrap();
+    for is_cancelled in [true, false] {
+        noted.begin(path, "note").await.unwrap();
+        drop(s3.uploaded(PATH, 11 * MIB).await);
+        let mut upload = noted.recall(path).unwrap();
+        assert!(is_outage(upload.append(&[bytes(5)]).await));
+        drop(upload);
+        let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+        assert_eq!(upload.size(), 22 * MIB as u64);
+        match is_cancelled {
+            true => upload.cancel().await.unwrap(),
+            false => upload.commit().await.unwrap(),
+        }
+        drop(upload);
+        assert!(noted.recall(path).is_none());
     }
 }
