@@ -221,3 +221,22 @@ async fn what_is_remembered_of_an_upload_takes_no_bytes_and_ends_with_it() {
         assert!(noted.recall(path).is_none());
     }
 }
+
+/// That `ETag`s say nothing may show only in the answer that was to be compared.
+#[tokio::test]
+async fn what_is_remembered_is_not_ended_by_an_answer_that_says_nothing() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    let noted = s3.driver.noted_uploads().unwrap();
+    noted.begin(path, "note").await.unwrap();
+    drop(s3.uploaded(PATH, 11 * MIB).await);
+    let opaque = || Fate::Replace("</ETag>", "opaque</ETag>");
+    s3.proxy.harm("CompleteMultipartUpload", usize::MAX, opaque);
+    let mut upload = noted.recall(path).unwrap();
+    let commit = upload.commit().await;
+    assert!(is_busy(&commit), "{commit:?}");
+    drop(upload);
+    let mut upload = s3.driver.upload(path).await.unwrap();
+    assert_eq!(upload.size(), 11 * MIB as u64);
+    upload.commit().await.unwrap();
+}
