@@ -240,3 +240,21 @@ async fn what_is_remembered_is_not_ended_by_an_answer_that_says_nothing() {
     assert_eq!(upload.size(), 11 * MIB as u64);
     upload.commit().await.unwrap();
 }
+
+/// What comes after the noted parts goes under the number of the last one.
+#[tokio::test]
+async fn a_last_part_that_a_dead_process_has_replaced_is_sent_again() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    drop(s3.uploaded(PATH, 11 * MIB).await);
+    s3.proxy.harm("PutObject", usize::MAX, slow_down);
+    let mut dead = s3.driver.upload(path).await.unwrap();
+    dead.append(&[vec![8; 11 * MIB].into()]).await.unwrap();
+    assert!(is_outage(dead.sync().await));
+    drop(dead);
+    let other = s3.other();
+    let mut upload = other.upload(path).await.unwrap();
+    upload.commit().await.unwrap();
+    let stored = other.get(path, u64::MAX).await.unwrap();
+    assert!(stored == bytes(11 * MIB));
+}
