@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::join;
-use roadstead_storage::{ByteRange, Driver, DriverExt, Error, ListOptions, Write, WriteMode};
+use roadstead_storage::{ByteRange, Driver, DriverExt, Error, Key, ListOptions, Write, WriteMode};
 use roadstead_storage_s3::Config;
 use support::BUCKET;
 use support::proxied::{MIB, Proxied, aside, bytes, is_outage, key, or_skip, quick};
@@ -270,7 +270,7 @@ async fn multipart_uploads_on_all_pages_are_aborted() {
     };
     let page = page_of(first.key().unwrap(), first.upload_id().unwrap());
     s3.proxy.harm("ListMultipartUploads", 1, move || {
-        Fate::Answer(page.clone())
+        Fate::Answer(200, page.clone())
     });
     s3.driver.delete(&key("u/1")).await.unwrap();
     assert_eq!(s3.folder.multiparts().await, [""; 0]);
@@ -292,7 +292,7 @@ async fn a_list_of_multipart_uploads_without_an_end_is_an_outage() {
     let empty = format!("{start}{}", rest.split_once("</Upload>").unwrap().1);
     for page in [full, empty] {
         s3.proxy.harm("ListMultipartUploads", usize::MAX, move || {
-            Fate::Answer(page.clone())
+            Fate::Answer(200, page.clone())
         });
         let deleted = timeout(LONG, s3.driver.delete(&prefix)).await;
         assert!(is_outage(deleted.unwrap()));
@@ -311,12 +311,13 @@ async fn what_a_batch_has_not_deleted_is_deleted_one_by_one() {
     }
     let failed = "<DeleteResult><Error><Key>p/a</Key><Code>InternalError</Code></Error>\
                   </DeleteResult>";
-    s3.proxy
-        .harm("DeleteObjects", 99, move || Fate::Answer(failed.to_owned()));
+    s3.proxy.harm("DeleteObjects", 99, move || {
+        Fate::Answer(200, failed.to_owned())
+    });
     s3.driver.delete(&key("p")).await.unwrap();
     assert_eq!(s3.folder.objects().await, ["probed"]);
     s3.proxy.rule(move |request| match request {
-        "DeleteObjects" => Fate::Answer(failed.to_owned()),
+        "DeleteObjects" => Fate::Answer(200, failed.to_owned()),
         "DeleteObject" => Fate::Fail(403, "AccessDenied"),
         _ => Fate::Pass,
     });
@@ -332,4 +333,38 @@ async fn a_size_that_nobody_tells_is_an_outage_and_not_0() {
     assert!(is_outage(s3.driver.stat(&key("a")).await));
     assert!(is_outage(s3.driver.get(&key("a"), 99).await));
     assert!(is_outage(s3.driver.upload(&key("a")).await));
+}
+
+#[tokio::test]
+async fn what_a_probe_has_left_is_in_no_list() {
+    let s3 = or_skip!(unprobed().await);
+    s3.proxy
+        .harm("DeleteObject", usize::MAX, || Fate::Fail(503, "SlowDown"));
+    assert!(is_outage(s3.create("a", "content").await));
+    s3.proxy.rule(|_| Fate::Pass);
+    s3.create("a", "content").await.unwrap();
+    assert_eq!(s3.folder.objects().await.len(), 2);
+    let names = s3
+        .driver
+        .list(&Key::root(), ListOptions::ALL)
+        .await
+        .unwrap();
+    let names: Vec<_> = names.iter().map(|entry| &entry.name[..]).collect();
+    assert_eq!(names, ["a"]);
+}
+
+/// The console of AWS makes an empty object for a folder, and anyone may write to a bucket.
+#[tokio::test]
+async fn objects_whose_names_are_no_keys_are_in_no_list() {
+    let s3 = or_skip!(probed().await);
+    s3.create("p/a", "content").await.unwrap();
+    for name in ["p/", "p//b"] {
+        let put = s3.folder.client().put_object().bucket(BUCKET);
+        let put = put.key(format!("{}/{name}", s3.folder.name));
+        put.send().await.unwrap();
+    }
+    assert_eq!(s3.folder.objects().await.len(), 4);
+    let names = s3.driver.list(&key("p"), ListOptions::ALL).await.unwrap();
+    let names: Vec<_> = names.iter().map(|entry| &entry.name[..]).collect();
+    assert_eq!(names, ["a"]);
 }

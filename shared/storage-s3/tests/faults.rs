@@ -84,6 +84,7 @@ async fn an_outage_is_never_taken_for_absence() {
         || Fate::Fail(403, "AccessDenied"),
         || Fate::Fail(404, "NoSuchBucket"),
         || Fate::Fail(404, ""),
+        || Fate::Answer(404, "<html>Not here</html>".to_owned()),
     ] {
         s3.proxy.rule(move |_| fate());
         let driver = &s3.driver;

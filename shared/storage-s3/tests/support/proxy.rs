@@ -22,8 +22,8 @@ pub(crate) enum Fate {
     Replace(&'static str, &'static str),
     /// The store does not see the conditions of the request.
     Unconditional,
-    /// It is answered with this body and 200, and never reaches the store.
-    Answer(String),
+    /// It is answered with this status and body, and never reaches the store.
+    Answer(u16, String),
     /// The answer does not tell how long its body is.
     Unsized,
 }
@@ -145,7 +145,7 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> s
             *status,
             format!("<Error><Code>{code}</Code><Message>no</Message></Error>"),
         )),
-        Fate::Answer(body) => Some((200, body.clone())),
+        Fate::Answer(status, body) => Some((*status, body.clone())),
         _ => None,
     };
     if let Some((status, body)) = own {
@@ -187,7 +187,7 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> s
             let head = without_length(&answer[..end]) + "\r\n\r\n";
             answer.splice(..end, head.into_bytes());
         }
-        Fate::Pass | Fate::Unconditional | Fate::Fail(..) | Fate::Answer(_) => {}
+        Fate::Pass | Fate::Unconditional | Fate::Fail(..) | Fate::Answer(..) => {}
     }
     client.write_all(&answer).await?;
     client.shutdown().await
