@@ -1,4 +1,4 @@
-//! What becomes of an upload of which a step has failed, and of what that leaves in the bucket.
+//! What becomes of an upload of which a step has failed, or that another process has gone on with.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -257,4 +257,41 @@ async fn a_last_part_that_a_dead_process_has_replaced_is_sent_again() {
     upload.commit().await.unwrap();
     let stored = other.get(path, u64::MAX).await.unwrap();
     assert!(stored == bytes(11 * MIB));
+}
+
+/// The bytes that the other one was answered for are not lost.
+#[tokio::test]
+async fn parts_are_not_joined_over_what_another_process_has_added() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+    let other = s3.other();
+    let mut added = other.upload(path).await.unwrap();
+    added.append(&[bytes(11 * MIB)]).await.unwrap();
+    added.sync().await.unwrap();
+    drop(added);
+    let commit = upload.commit().await;
+    assert!(is_busy(&commit), "{commit:?}");
+    let mut added = other.upload(path).await.unwrap();
+    assert_eq!(added.size(), 22 * MIB as u64);
+    added.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_apart_is_told_by_its_identity_from_another_of_the_same_bytes() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    let mut identities = Vec::new();
+    for _ in 0..2 {
+        let mut upload = s3.driver.upload_apart(path).await.unwrap();
+        upload.append(&[bytes(5)]).await.unwrap();
+        upload.sync().await.unwrap();
+        let identity = upload.identity();
+        drop(upload);
+        let mut upload = s3.other().upload_apart(path).await.unwrap();
+        assert_eq!(upload.identity(), identity);
+        upload.cancel().await.unwrap();
+        identities.push(identity);
+    }
+    assert_ne!(identities[0], identities[1]);
 }
