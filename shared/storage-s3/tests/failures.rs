@@ -295,3 +295,32 @@ async fn an_upload_apart_is_told_by_its_identity_from_another_of_the_same_bytes(
     }
     assert_ne!(identities[0], identities[1]);
 }
+
+#[tokio::test]
+async fn cancelling_gets_over_a_multipart_upload_that_is_gone() {
+    let s3 = or_skip!(probed().await);
+    let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+    s3.proxy
+        .harm("AbortMultipartUpload", 1, || Fate::LoseAnswer);
+    upload.cancel().await.unwrap();
+    assert_eq!(s3.folder.multiparts().await, [""; 0]);
+    assert_eq!(s3.folder.objects().await, ["probed"]);
+}
+
+#[tokio::test]
+async fn an_upload_is_not_committed_apart_unless_it_was_opened_for_that() {
+    let s3 = or_skip!(probed().await);
+    let mut upload = s3.uploaded(PATH, 5).await;
+    assert!(is_outage(upload.commit_apart().await));
+    assert_eq!(s3.folder.objects().await, ["probed", PATH]);
+}
+
+#[tokio::test]
+async fn an_upload_that_another_process_took_away_before_the_copy_is_busy_and_no_outage() {
+    let s3 = or_skip!(probed().await);
+    let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+    let gone = || Fate::Fail(404, "NoSuchKey");
+    s3.proxy.harm("CopyObject", 1, gone);
+    let commit = upload.commit_as(&key("blob")).await;
+    assert!(is_busy(&commit), "{commit:?}");
+}

@@ -80,3 +80,16 @@ pub(super) async fn fetch(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Fa
         false => Err(Failure::found("GetObject", "the body ended early")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_of_another_size_is_not_gone_on_with() {
+        let body = || ByteStream::from_static(b"content");
+        assert_eq!(fetch(body(), 7).await.unwrap(), b"content");
+        fetch(body(), 8).await.unwrap_err();
+        fetch(body(), 6).await.unwrap_err();
+    }
+}
