@@ -1,7 +1,7 @@
 //! A registry as a process: start it, talk to it, stop it, kill it, start it again.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -292,11 +292,24 @@ fn yaml_merge_keeping_null(base: &mut Value, over: Value) {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, each time another. It lies below those that Linux gives to whoever
+/// asks for any (`ip_local_port_range` begins at 32768): a listener of another test that has got
+/// one would answer, and fail, where this test looks for its registry.
+///
+/// # Panics
+/// When all are taken.
 #[must_use]
 pub fn free_address() -> Address {
-    let listener =
-        TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    const PORTS: std::ops::Range<u16> = 16_384..32_768;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Processes that test at the same time begin elsewhere.
+    let begin = std::process::id() as usize * 331;
+    let port = PORTS.into_iter().find_map(|_| {
+        let place = begin + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + u16::try_from(place % PORTS.len()).ok()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+    });
+    let listener = port.expect("a free port");
     Address::Tcp(listener.local_addr().expect("the port it got"))
 }
 
