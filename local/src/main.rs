@@ -7,6 +7,6 @@ use roadstead::command::CommandLine;
 use roadstead::memory;
 
 fn main() -> ExitCode {
-    memory::share();
+    memory::configure();
     CommandLine::parse().run()
 }

@@ -18,7 +18,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// other: of two arenas, half of all processes answer half as many requests a second.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "no safe binding of mallopt(3) exists")]
-pub fn share() {
+pub fn configure() {
     for (option, value) in [
         (libc::M_ARENA_MAX, 8),
         // The buffers of uploads are larger, and are given back to the system. Without this, the
@@ -32,7 +32,7 @@ pub fn share() {
 
 /// Other allocators know better.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn share() {}
+pub fn configure() {}
 
 /// Gives back the pages of the program's own code and constants that starting has needed, which is
 /// half of what an idle registry holds: what serving needs of them is mapped again when it is used.
