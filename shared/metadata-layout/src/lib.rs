@@ -14,6 +14,7 @@ mod links;
 mod manifests;
 mod paths;
 mod referrers;
+mod sweep;
 mod tags;
 mod uploads;
 

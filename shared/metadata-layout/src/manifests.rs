@@ -1,13 +1,12 @@
 //! Manifests: their bytes are blobs, a revision link makes them part of a repository.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use roadstead_metadata::{
-    Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, TagStore,
+    Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, Reliance, Sweep, TagStore,
 };
 use roadstead_oci::{Digest, Digester, Manifest, Reference, RepositoryName, Tag, media_type};
 use roadstead_storage::{DriverExt, Key, ListOptions, Write, WriteMode};
@@ -15,6 +14,7 @@ use serde::Deserialize;
 
 use crate::layout::{Layout, file, link, unavailable};
 use crate::paths;
+use crate::sweep::LayoutSweep;
 
 #[async_trait]
 impl ManifestStore for Layout {
@@ -56,17 +56,19 @@ impl ManifestStore for Layout {
 
     async fn record(&self, push: &ManifestPush) -> Result<(), Error> {
         let _turn = self.push_turn(&push.repository).await?;
-        let _blob_turn = self.blob_turn(&push.manifest.digest).read().await;
-        match push.fixed.is_empty() {
-            true => {
-                let writes = writes(push, &BTreeSet::new()).map_err(unavailable)?;
-                self.write(&writes).await?;
-            }
-            false => self.write_fixing(push).await?,
-        }
-        self.cache.insert(push.manifest.clone());
-        self.seen.insert(&push.repository, &push.manifest.digest);
+        self.write_push(push, None).await?;
         Ok(())
+    }
+
+    /// With locks nothing is swept between the look and the writes. Without them the look comes
+    /// between the manifest, from which on a sweep brings back what it needs, and its tags. A
+    /// manifest that lacks something stays then: another process may just have found it whole.
+    async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error> {
+        let (everywhere, _here) = self.push_turn(&push.repository).await?;
+        match everywhere {
+            Some(_turn) => Ok(reliance.holds().await && self.write_push(push, None).await?),
+            None => self.write_push(push, Some(reliance)).await,
+        }
     }
 
     async fn delete_manifest(
@@ -88,33 +90,17 @@ impl ManifestStore for Layout {
         Ok(tags)
     }
 
-    /// Within a process, and between those that share a back end with locks.
-    async fn wait_for_pushes(&self, repository: &RepositoryName) -> Result<(), Error> {
-        let _turn = self.removal_turn(repository).await?;
-        Ok(())
-    }
-
-    async fn sweep_manifest(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        subject: Option<&Digest>,
-        since: SystemTime,
-    ) -> Result<bool, Error> {
-        let _turn = self.removal_turn(repository).await?;
-        let link = paths::revision_link(repository, digest).map_err(unavailable)?;
-        let link = self.driver.try_stat(&link).await.map_err(unavailable)?;
-        if link.is_some_and(|link| link.modified >= since) {
-            return Ok(false);
-        }
-        self.delete_edge(repository, digest, subject).await?;
-        for tag in self.tags(repository, Page::ALL).await?.unwrap_or_default() {
-            let index = paths::tag_index(repository, &tag, digest).map_err(unavailable)?;
-            self.delete(&index.parent().unwrap_or(index)).await?;
-        }
-        let revision = paths::revision(repository, digest).map_err(unavailable)?;
-        self.seen.remove(repository, digest);
-        self.delete(&revision).await
+    /// Pushes of this process wait, and those of all where the driver has locks.
+    async fn sweep<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+    ) -> Result<Box<dyn Sweep + 'a>, Error> {
+        let turn = self.removal_turn(repository).await?;
+        Ok(Box::new(LayoutSweep {
+            layout: self,
+            repository,
+            _turn: turn,
+        }))
     }
 
     async fn revisions(
@@ -163,10 +149,37 @@ impl Layout {
         }
     }
 
+    /// Writes a push in its turn; `false` when what it relies on is gone, and its tags are not
+    /// written.
+    pub(crate) async fn write_push(
+        &self,
+        push: &ManifestPush,
+        reliance: Option<&dyn Reliance>,
+    ) -> Result<bool, Error> {
+        let _blob_turn = self.blob_turn(&push.manifest.digest).read().await;
+        let is_written = match push.fixed.is_empty() {
+            true => {
+                let writes = Writes::of(push, &BTreeSet::new()).map_err(unavailable)?;
+                let written = self.write_if(writes, reliance).await;
+                written.map_err(unavailable)?
+            }
+            false => self.write_fixing(push, reliance).await?,
+        };
+        if is_written {
+            self.cache.insert(push.manifest.clone());
+            self.seen.insert(&push.repository, &push.manifest.digest);
+        }
+        Ok(is_written)
+    }
+
     /// Writes a push with tags that are not to be moved: a link that nobody has is created, which
     /// is as exact between processes as the driver's [`WriteMode::CreateNew`] is. In one order,
     /// so that of two pushes with the same fixed tags the first tag decides.
-    async fn write_fixing(&self, push: &ManifestPush) -> Result<(), Error> {
+    async fn write_fixing(
+        &self,
+        push: &ManifestPush,
+        reliance: Option<&dyn Reliance>,
+    ) -> Result<bool, Error> {
         /// A tag that comes and goes all the time is somebody's game.
         const ATTEMPTS: usize = 8;
         for _ in 0..ATTEMPTS {
@@ -183,8 +196,8 @@ impl Layout {
                     None => drop(new.insert(tag)),
                 }
             }
-            let writes = writes(push, &new).map_err(unavailable)?;
-            match self.driver.write(&writes).await {
+            let writes = Writes::of(push, &new).map_err(unavailable)?;
+            match self.write_if(writes, reliance).await {
                 Err(roadstead_storage::Error::Exists(_)) => {}
                 written => return written.map_err(unavailable),
             }
@@ -192,7 +205,28 @@ impl Layout {
         Err(Error::Busy)
     }
 
-    async fn delete_edge(
+    /// All at once, or with a look in between.
+    async fn write_if(
+        &self,
+        writes: Writes,
+        reliance: Option<&dyn Reliance>,
+    ) -> Result<bool, roadstead_storage::Error> {
+        let Writes { manifest, tags } = writes;
+        let Some(reliance) = reliance else {
+            self.driver.write(&[manifest, tags].concat()).await?;
+            return Ok(true);
+        };
+        self.driver.write(&manifest).await?;
+        if !reliance.holds().await {
+            return Ok(false);
+        }
+        if !tags.is_empty() {
+            self.driver.write(&tags).await?;
+        }
+        Ok(true)
+    }
+
+    pub(crate) async fn delete_edge(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
@@ -271,37 +305,40 @@ impl Layout {
 }
 
 /// All files of a push, in an order in which each only points to what stands before it.
-///
-/// The bytes are written again even where they are there already: a crash may have damaged them,
-/// or whoever wrote them may not have made them durable yet. The tags in `new` must not be there.
-fn writes(
-    push: &ManifestPush,
-    new: &BTreeSet<&Tag>,
-) -> Result<Vec<Write>, roadstead_storage::Error> {
-    let name = &push.repository;
-    let digest = &push.manifest.digest;
-    let mut writes = vec![file(paths::blob_data(digest)?, push.manifest.bytes.clone())];
-    if let Some(referrer) = &push.referrer {
-        let key = paths::referrer(name, &referrer.subject, digest)?;
-        writes.push(file(key, crate::referrers::encode(&referrer.descriptor)));
-    }
-    writes.push(link(paths::revision_link(name, digest)?, digest));
-    if let Some(alias) = &push.alias {
-        writes.push(link(paths::revision_link(name, alias)?, digest));
-    }
-    let others = push.tags.iter().filter(|tag| !push.fixed.contains(tag));
-    for tag in push.fixed.iter().chain(others) {
-        let index = link(paths::tag_index(name, tag, digest)?, digest);
-        let mut current = link(paths::tag_current(name, tag)?, digest);
-        if new.contains(tag) {
-            // Nothing is remembered of a tag that another push may have.
-            current.mode = WriteMode::CreateNew;
-            writes.extend([current, index]);
-        } else {
-            writes.extend([index, current]);
+struct Writes {
+    manifest: Vec<Write>,
+    tags: Vec<Write>,
+}
+
+impl Writes {
+    /// The bytes are written again even where they are there already: a crash may have damaged
+    /// them, or whoever wrote them may not have made them durable yet. The tags in `new` must not
+    /// be there.
+    fn of(push: &ManifestPush, new: &BTreeSet<&Tag>) -> Result<Self, roadstead_storage::Error> {
+        let name = &push.repository;
+        let digest = &push.manifest.digest;
+        let mut manifest = vec![file(paths::blob_data(digest)?, push.manifest.bytes.clone())];
+        if let Some(referrer) = &push.referrer {
+            let key = paths::referrer(name, &referrer.subject, digest)?;
+            manifest.push(file(key, crate::referrers::encode(&referrer.descriptor)));
         }
+        manifest.push(link(paths::revision_link(name, digest)?, digest));
+        if let Some(alias) = &push.alias {
+            manifest.push(link(paths::revision_link(name, alias)?, digest));
+        }
+        let mut tags = Vec::new();
+        let others = push.tags.iter().filter(|tag| !push.fixed.contains(tag));
+        for tag in push.fixed.iter().chain(others) {
+            let mut current = link(paths::tag_current(name, tag)?, digest);
+            if new.contains(tag) {
+                current.mode = WriteMode::CreateNew;
+            }
+            // A tag is listed as soon as anything of it is there.
+            let index = link(paths::tag_index(name, tag, digest)?, digest);
+            tags.extend([current, index]);
+        }
+        Ok(Self { manifest, tags })
     }
-    Ok(writes)
 }
 
 /// The record of stored manifest bytes, or `None` when they are not what the digest says.
