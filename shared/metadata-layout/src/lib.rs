@@ -13,6 +13,7 @@ mod layout;
 mod links;
 mod manifests;
 mod paths;
+mod push;
 mod referrers;
 mod sweep;
 mod tags;
