@@ -189,6 +189,26 @@ async fn a_collection_comes_at_any_step_of_a_push() {
     }
 }
 
+/// Of bytes that are written and not referred to yet, in a repository that loses nothing.
+#[tokio::test(start_paused = true)]
+async fn a_collection_looks_at_any_step_of_a_push() {
+    let turns = Turns::default();
+    for at in 1.. {
+        let (store, a) = (super::store(), name("a"));
+        push(&registry(&store), &a, "old", &["config", "one"], None).await;
+        let old = image(&sha256(b"config"), &[sha256(b"one")], None);
+        let list = index(&[sha256(&old)]);
+        let push = async |busy: &Registry| is_taken(busy, &a, "new", &list).await;
+        let collection = async |free: &Registry| collect(free, false).await.unwrap();
+        let Some((is_taken, _)) = hold(&store, Some(&turns), at, push, collection).await else {
+            assert!(at > 1, "it does nothing");
+            break;
+        };
+        assert!(is_taken, "{at}");
+        assert_kept(&store, Some(&turns), &a, is_taken).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_push_comes_at_any_step_of_a_collection() {
     let sites = sites();

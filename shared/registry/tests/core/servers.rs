@@ -8,6 +8,7 @@ use bytes::Bytes;
 use roadstead_oci::{Reference, RepositoryName};
 use roadstead_registry::{Error, Registry};
 use roadstead_storage::MemoryDriver;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::drivers::{Hold, Troubled, Turns};
@@ -126,10 +127,17 @@ impl Prepared {
 /// In which order things go on.
 #[derive(Clone, Copy, Debug)]
 struct Order {
-    /// Whether the push that nothing holds comes before the collection.
-    is_push_first: bool,
-    /// Whether the collection goes on before the push that is held.
+    begins: [Who; 3],
     is_collection_released_first: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    /// The push that is held.
+    Push,
+    /// The push that nothing holds.
+    Other,
+    Collection,
 }
 
 /// Which of the two that were to be held were.
@@ -168,25 +176,20 @@ async fn meet(site: &Site, by: By, (push_at, collect_at): (usize, usize), order:
     let prepared = site.prepare().await;
     let (pushing, push_hold) = site.held(push_at);
     let (collecting, collect_hold) = site.held(collect_at);
-    let held = tokio::spawn(prepared.push(pushing, by));
-    settle().await;
-    let other = prepared.push(site.calm(), by);
     // Without locks only a grace age keeps an untagged manifest whose tag is still to come.
     let delete_untagged = matches!(by, By::Tag) && site.turns.is_some();
-    let collection = async move { collect(&collecting, delete_untagged).await };
-    let (other, collection) = match order.is_push_first {
-        true => {
-            let other = tokio::spawn(other);
-            settle().await;
-            (other, tokio::spawn(collection))
+    let (mut pushes, mut collections) = (JoinSet::new(), JoinSet::new());
+    for who in order.begins {
+        match who {
+            Who::Push => drop(pushes.spawn(prepared.push(pushing.clone(), by))),
+            Who::Other => drop(pushes.spawn(prepared.push(site.calm(), by))),
+            Who::Collection => {
+                let collecting = collecting.clone();
+                collections.spawn(async move { collect(&collecting, delete_untagged).await });
+            }
         }
-        false => {
-            let collection = tokio::spawn(collection);
-            settle().await;
-            (tokio::spawn(other), collection)
-        }
-    };
-    settle().await;
+        settle().await;
+    }
     let mut holds = [&push_hold, &collect_hold];
     if order.is_collection_released_first {
         holds.reverse();
@@ -195,44 +198,54 @@ async fn meet(site: &Site, by: By, (push_at, collect_at): (usize, usize), order:
         hold.release();
         settle().await;
     }
-    collection.await.unwrap().unwrap();
-    let told = [held.await.unwrap(), other.await.unwrap()];
-    prepared.assert_kept(site, by, told.contains(&true)).await;
+    for collected in collections.join_all().await {
+        collected.unwrap();
+    }
+    let is_told = pushes.join_all().await.contains(&true);
+    prepared.assert_kept(site, by, is_told).await;
     Held {
         push: has_arrived(&push_hold).await,
         collection: has_arrived(&collect_hold).await,
     }
 }
 
-/// At every step of the push and of the collection.
-async fn meet_at_every_step(has_locks: bool) {
-    let either = [false, true];
-    let orders = either.iter().flat_map(|is_push_first| {
-        either.map(|is_collection_released_first| Order {
-            is_push_first: *is_push_first,
+fn orders() -> impl Iterator<Item = Order> {
+    use Who::{Collection, Other, Push};
+    let begins = [
+        [Push, Other, Collection],
+        [Push, Collection, Other],
+        [Collection, Push, Other],
+    ];
+    begins.into_iter().flat_map(|begins| {
+        [false, true].map(|is_collection_released_first| Order {
+            begins,
             is_collection_released_first,
         })
-    });
-    for order in orders {
-        for by in [By::Tag, By::Digest] {
-            let mut met = 0;
-            for push_at in 1.. {
-                let mut was_held = false;
-                for collect_at in 1.. {
-                    let site = Site::new(has_locks);
-                    let held = meet(&site, by, (push_at, collect_at), order).await;
-                    was_held |= held.push;
-                    if !(held.push && held.collection) {
-                        break;
-                    }
-                    met += 1;
-                }
-                if !was_held {
+    })
+}
+
+/// At every step of the push and of the collection.
+async fn meet_at_every_step(has_locks: bool) {
+    /// Before that a push has only looked for its blobs, but for the last one.
+    const FIRST: usize = 4;
+    for (order, by) in orders().flat_map(|order| [(order, By::Tag), (order, By::Digest)]) {
+        let mut met = 0;
+        for push_at in FIRST.. {
+            let mut was_held = false;
+            for collect_at in 1.. {
+                let site = Site::new(has_locks);
+                let held = meet(&site, by, (push_at, collect_at), order).await;
+                was_held |= held.push;
+                if !held.collection {
                     break;
                 }
+                met += usize::from(held.push);
             }
-            assert!(met > 100, "{met} meetings {order:?}, by {by:?}");
+            if !was_held {
+                break;
+            }
         }
+        assert!(met > 100, "{met} meetings {order:?}, by {by:?}");
     }
 }
 
