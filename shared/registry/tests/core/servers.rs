@@ -127,7 +127,7 @@ impl Prepared {
 /// In which order things go on.
 #[derive(Clone, Copy, Debug)]
 struct Order {
-    begins: [Who; 3],
+    begins: &'static [Who],
     is_collection_released_first: bool,
 }
 
@@ -211,10 +211,10 @@ async fn meet(site: &Site, by: By, (push_at, collect_at): (usize, usize), order:
 
 fn orders() -> impl Iterator<Item = Order> {
     use Who::{Collection, Other, Push};
-    let begins = [
-        [Push, Other, Collection],
-        [Push, Collection, Other],
-        [Collection, Push, Other],
+    let begins: [&[Who]; 3] = [
+        &[Push, Other, Collection],
+        &[Push, Collection, Other],
+        &[Collection, Push],
     ];
     begins.into_iter().flat_map(|begins| {
         [false, true].map(|is_collection_released_first| Order {
