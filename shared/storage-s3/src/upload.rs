@@ -279,10 +279,7 @@ impl Upload for S3Upload {
     async fn memo(&self) -> Option<String> {
         let memo = self.synced()?.memo();
         let sealed = self.bucket.sealed(&self.key, &memo).await;
-        let sealed = sealed.inspect_err(
-            |error| tracing::warn!(upload = %self.key, %error, "a memo cannot be signed"),
-        );
-        sealed.ok().filter(|memo| memo.len() <= MEMO_LENGTH)
+        sealed.filter(|memo| memo.len() <= MEMO_LENGTH)
     }
 }
 

@@ -21,10 +21,7 @@ impl S3Upload {
         if bucket.has_opaque_etags() {
             return None;
         }
-        let memo = bucket.unsealed(key, memo).await.inspect_err(
-            |error| tracing::warn!(upload = %key, %error, "a memo cannot be looked at"),
-        );
-        let synced = Synced::read(memo.ok()??)?;
+        let synced = Synced::read(bucket.unsealed(key, memo).await?)?;
         let claim = claims.claim(key).ok()?;
         let mut upload = Self::new(bucket, claim, key, Ending::AtItsKey);
         upload.sent = synced.stored.size;
