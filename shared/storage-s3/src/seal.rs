@@ -2,7 +2,7 @@
 //!
 //! A memo says which digest the bytes of an upload have, and that is believed. So what signs it is
 //! no word that people choose: random bytes in an object of the driver's own, which whoever needs
-//! it first makes. Who could read that can write to the bucket.
+//! it first makes. Reading that takes credentials of the bucket.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
