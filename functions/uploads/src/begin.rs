@@ -34,8 +34,7 @@ pub(crate) async fn begin(
         return take(api, name, (urls, notifier), digest, body).await;
     }
     let session = begun(&api, &name).await?;
-    let progress = Progress::of(&session, 0);
-    let headers = progress.headers_of_empty(&api, &urls);
+    let headers = Progress::begun(session).headers_of_empty(&api, &urls);
     Ok((StatusCode::ACCEPTED, headers).into_response())
 }
 

@@ -30,8 +30,7 @@ pub(crate) async fn chunk(
         let mut upload = api.registry.repository(&name).uploads().open(&id).await?;
         chunk.append(&mut upload, None, (&api, &urls)).await?;
         upload.checkpoint().await?;
-        let progress = Progress::of(upload.session(), upload.size());
-        let headers = progress.headers_of_empty(&api, &urls);
+        let headers = Progress::of(&upload).await.headers_of_empty(&api, &urls);
         Ok((StatusCode::ACCEPTED, headers).into_response())
     })
     .await
@@ -61,7 +60,7 @@ impl Chunk {
         let Self { state, range, body } = self;
         let before = upload.size();
         if state.offset() != before || range.is_some_and(|range| range.first != before) {
-            return Err(Progress::of(upload.session(), before).out_of_order(api, urls));
+            return Err(Progress::of(upload).await.out_of_order(api, urls));
         }
         let appended = upload.append(stream(body), also).await;
         let appended = appended.map_err(Error::from);

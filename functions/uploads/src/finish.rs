@@ -25,13 +25,17 @@ pub(crate) async fn finish(
     let digest = query.digest("digest")?;
     let digest = digest.ok_or_else(|| Error::new(ErrorCode::DigestInvalid, "digest missing"))?;
     let range = ChunkRange::of(&headers)?;
-    let all_there = (body.is_end_stream() && range.is_none()).then_some(state.offset());
+    let size = state.offset();
+    let memo = state
+        .memo()
+        .filter(|_| body.is_end_stream() && range.is_none());
+    let memo = memo.map(str::to_owned);
     let chunk = Chunk { state, range, body };
     let created = response::created(&urls.blob(&name, &digest), &digest);
     detached(async move {
         let uploads = api.registry.repository(&name).uploads();
-        if let Some(size) = all_there
-            && uploads.finish_known(&id, size, &digest).await?
+        if let Some(memo) = memo
+            && uploads.finish_by_memo(&id, &memo, &digest).await?
         {
             notifier.blob_pushed(&name, &digest, size).await;
             return Ok(());

@@ -47,8 +47,7 @@ async fn status(
     urls: Urls,
 ) -> Result<Response, Error> {
     let upload = api.registry.repository(&name).uploads().open(&id).await?;
-    let progress = Progress::of(upload.session(), upload.size());
-    let headers = progress.headers(&api, &urls);
+    let headers = Progress::of(&upload).await.headers(&api, &urls);
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 

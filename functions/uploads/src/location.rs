@@ -6,6 +6,7 @@ use roadstead_api::response::value;
 use roadstead_api::{Api, Error, UploadState, UploadToken, Urls};
 use roadstead_metadata::UploadSession;
 use roadstead_oci::ErrorCode;
+use roadstead_registry::OpenUpload;
 use time::OffsetDateTime;
 
 pub(crate) const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -19,13 +20,24 @@ const CHUNK_MIN: u64 = 1024 * 1024;
 pub(crate) struct Progress {
     session: UploadSession,
     size: u64,
+    memo: Option<String>,
 }
 
 impl Progress {
-    pub(crate) fn of(session: &UploadSession, size: u64) -> Self {
+    pub(crate) async fn of(upload: &OpenUpload<'_>) -> Self {
         Self {
-            session: session.clone(),
-            size,
+            session: upload.session().clone(),
+            size: upload.size(),
+            memo: upload.memo().await,
+        }
+    }
+
+    /// Of an upload that has no bytes yet.
+    pub(crate) fn begun(session: UploadSession) -> Self {
+        Self {
+            session,
+            size: 0,
+            memo: None,
         }
     }
 
@@ -49,6 +61,7 @@ impl Progress {
         let secret = &api.options.secret;
         let Some(origin) = &api.upload_origin else {
             let state = UploadState::new(repository, id, self.size, *started_at);
+            let state = state.with_memo(self.memo.clone());
             return urls.upload(repository, id, &state.sign(secret));
         };
         let token = UploadToken {
@@ -56,6 +69,7 @@ impl Progress {
             id: id.clone(),
             offset: self.size,
             started_at: *started_at,
+            memo: self.memo.clone(),
             registry: urls.registry_for(origin).to_owned(),
             expires_at: OffsetDateTime::now_utc() + UploadToken::LIFETIME,
         };

@@ -43,6 +43,7 @@ async fn forward(
         false => None,
     };
     let state = UploadState::new(&token.repository, &id, token.offset, token.started_at);
+    let state = state.with_memo(token.memo.clone());
     let uri = below_v2(&token, &state.sign(secret), parts.uri.query());
     parts.uri = uri.ok_or_else(|| Error::new(ErrorCode::Unknown, "no URL"))?;
     parts.extensions.insert(RegistryOrigin(token.registry));

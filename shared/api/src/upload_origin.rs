@@ -37,6 +37,9 @@ pub struct UploadToken {
     /// When the upload was begun.
     #[serde(with = "time::serde::timestamp")]
     pub started_at: OffsetDateTime,
+    /// What the upload can be finished by, as in an [`UploadState`](crate::UploadState).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<String>,
     /// Scheme and host of the registry as the client sees it, for the URL of the blob.
     pub registry: String,
     /// When the token ceases to be one.
@@ -135,6 +138,7 @@ mod tests {
             id: "id".to_owned(),
             offset: 7,
             started_at: NOW,
+            memo: None,
             registry: "https://registry".to_owned(),
             expires_at: NOW + UploadToken::LIFETIME,
         }

@@ -31,7 +31,8 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Which upload, and how many bytes its client knows to be there.
+/// Which upload, how many bytes its client knows to be there, and what ends it without a look at
+/// the storage. Distribution knows nothing of the last, and leaves it unread.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UploadState {
@@ -40,6 +41,8 @@ pub struct UploadState {
     id: String,
     offset: u64,
     started_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memo: Option<String>,
 }
 
 impl UploadState {
@@ -50,7 +53,18 @@ impl UploadState {
             id: id.to_owned(),
             offset,
             started_at: started_at.format(&Rfc3339).unwrap_or_default(),
+            memo: None,
         }
+    }
+
+    /// The same with what [`roadstead_registry::OpenUpload::memo`] says.
+    pub fn with_memo(self, memo: Option<String>) -> Self {
+        Self { memo, ..self }
+    }
+
+    /// What the upload can be finished by.
+    pub fn memo(&self) -> Option<&str> {
+        self.memo.as_deref()
     }
 
     /// How many bytes the client knows to be there.
@@ -122,6 +136,10 @@ mod tests {
         let state = UploadState::new(&name, "id", 7, OffsetDateTime::UNIX_EPOCH);
         let token = URL_SAFE.decode(state.sign(&Secret::new(b"s"))).unwrap();
         let json = r#"{"Name":"a/b","UUID":"id","Offset":7,"StartedAt":"1970-01-01T00:00:00Z"}"#;
+        assert_eq!(&token[32..], json.as_bytes());
+        let state = state.with_memo(Some("text".to_owned()));
+        let token = URL_SAFE.decode(state.sign(&Secret::new(b"s"))).unwrap();
+        let json = json.replace('}', r#","Memo":"text"}"#);
         assert_eq!(&token[32..], json.as_bytes());
     }
 }

@@ -68,16 +68,21 @@ impl<'a> Uploads<'a> {
         }
     }
 
-    /// Finishes the upload of which `size` bytes were the last that this process has made survive,
-    /// without asking the store for it. `false` when that is not known, or the upload is no longer
-    /// so: then it is to be opened and finished, and nothing was refused.
+    /// Finishes the upload of which this is an [`OpenUpload::memo`], without asking the store for
+    /// it. `false` for what is no memo, or when the upload is no longer so: then it is to be opened
+    /// and finished, and nothing was refused.
     ///
     /// # Errors
     ///
     /// [`Error::ReadOnly`] in a read-only registry.
-    pub async fn finish_known(self, id: &str, size: u64, expected: &Digest) -> Result<bool, Error> {
+    pub async fn finish_by_memo(
+        self,
+        id: &str,
+        memo: &str,
+        expected: &Digest,
+    ) -> Result<bool, Error> {
         // Otherwise whoever opens the upload asks for permission.
-        let Some(mut upload) = self.recall(id)?.filter(|upload| upload.size() == size) else {
+        let Some(mut upload) = self.recall(id, memo).await? else {
             return Ok(false);
         };
         self.0.parts().policy.permit_write()?;
@@ -92,14 +97,14 @@ impl<'a> Uploads<'a> {
         }
     }
 
-    fn recall(self, id: &str) -> Result<Option<OpenUpload<'a>>, Error> {
+    async fn recall(self, id: &str, memo: &str) -> Result<Option<OpenUpload<'a>>, Error> {
         let parts = self.0.parts();
         let noted = parts.driver.noted_uploads();
         let key = parts.metadata.noted_upload(self.0.name, id);
         let (Some(noted), Some(key)) = (noted, key) else {
             return Ok(None);
         };
-        let Some(upload) = noted.recall(&Key::new(&key)?) else {
+        let Some(upload) = noted.recall(&Key::new(&key)?, memo).await else {
             return Ok(None);
         };
         let notes = upload.notes();
@@ -195,6 +200,12 @@ impl OpenUpload<'_> {
     /// How many bytes it has.
     pub fn size(&self) -> u64 {
         self.upload.size()
+    }
+
+    /// What [`Uploads::finish_by_memo`] can finish it by in any process, if the storage says that:
+    /// [`Upload::memo`], of the bytes that were made to survive last.
+    pub async fn memo(&self) -> Option<String> {
+        self.upload.memo().await.filter(|_| self.is_noted)
     }
 
     /// Appends `body`, computing the digest on the way, and `also` another one when these are

@@ -19,6 +19,7 @@ use crate::conditions::Conditions;
 use crate::config::Encryption;
 use crate::error::Failure;
 use crate::etag::Etags;
+use crate::seal::Seal;
 use crate::{Config, client};
 
 pub(crate) use multipart::Part;
@@ -33,6 +34,8 @@ pub(crate) struct Bucket {
     pub(crate) conditions: Conditions,
     /// What its `ETag`s are worth.
     pub(crate) etags: Etags,
+    /// What signs memos of its uploads.
+    pub(crate) seal: Seal,
     /// What the name of every object begins with.
     prefix: String,
     /// For calls that take long by their nature.
@@ -68,6 +71,7 @@ impl Bucket {
             client: client::client(&config),
             conditions: Conditions::new(&config),
             etags: Etags::new(&config),
+            seal: Seal::default(),
             prefix: config.prefix(),
             patient: client::patient(&config),
             config,

@@ -5,14 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use roadstead_storage::{Error, Key};
 
-use crate::synced::{Memory, Synced};
-
 /// Which keys have an `Upload`, and what came of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
     keys: Arc<Mutex<HashMap<Key, State>>>,
-    /// What is known of those that had one.
-    pub(crate) synced: Arc<Memory>,
 }
 
 /// What came of the upload that has a key.
@@ -83,16 +79,6 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Notes what the next one who has the key may go on with.
-    pub(crate) fn remember(&self, synced: Synced) {
-        self.claims.synced.remember(&self.key, synced);
-    }
-
-    /// Forgets what could be gone on with.
-    pub(crate) fn forget(&self) {
-        self.claims.synced.take(&self.key);
-    }
-
     /// Notes what the upload has become, and whether no multipart upload can be left of it.
     pub(crate) fn commit(&self, committed: Committed, settled: bool) {
         let state = State {
@@ -100,7 +86,6 @@ impl Claim {
             settled,
         };
         self.claims.keys().insert(self.key.clone(), state);
-        self.forget();
     }
 }
 

@@ -149,8 +149,8 @@ impl NotedUploads for S3Driver {
         Ok(())
     }
 
-    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
-        let upload = S3Upload::recall(&self.bucket, &self.claims, key)?;
+    async fn recall(&self, key: &Key, memo: &str) -> Option<Box<dyn Upload>> {
+        let upload = S3Upload::recall(&self.bucket, &self.claims, key, memo).await?;
         Some(Box::new(upload))
     }
 

@@ -8,8 +8,9 @@
 //! All state lies in the bucket. At the key of an upload lies an object with those of its bytes
 //! that are in no part yet, the whole content as long as it is small, and a list of the parts;
 //! its metadata names the multipart upload, and what its user notes. One request takes up an upload
-//! in any process; none where it is to be ended by the one that has synced it last. Conditional writes keep two processes from mixing theirs; a store that does not
-//! honour them is found out before the first one, and only loses that.
+//! in any process; none where it is to be ended, and the client brings along what was synced last
+//! (`Upload::memo`). Conditional writes keep two processes from mixing theirs; a store that does
+//! not honour them is found out before the first one, and only loses that.
 //!
 //! Every request is tried again after an outage, a time-out or a lost answer, where the driver
 //! finds out whether it had been done. What fails for good is [`Unavailable`]; nothing is
@@ -34,6 +35,7 @@ mod insecure;
 mod listing;
 mod read;
 mod rename;
+mod seal;
 mod session;
 mod signer;
 mod synced;

@@ -75,13 +75,18 @@ impl Parts {
         parts.map(line).collect()
     }
 
-    fn parse(list: &str, count: usize) -> Option<Self> {
+    /// The parts of a list, a line for each.
+    pub(crate) fn listed(list: &str) -> Option<Vec<Part>> {
         let part = |line: &str| {
             let (size, etag) = line.split_once(' ')?;
             let (size, etag) = (size.parse().ok()?, etag.to_owned());
             Some(Part { etag, size })
         };
-        let mut before = list.lines().map(part).collect::<Option<Vec<_>>>()?;
+        list.lines().map(part).collect()
+    }
+
+    fn parse(list: &str, count: usize) -> Option<Self> {
+        let mut before = Self::listed(list)?;
         let last = match before.len().checked_sub(count)? {
             0 => None,
             1 => before.pop(),

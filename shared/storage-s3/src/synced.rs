@@ -1,31 +1,18 @@
-//! Uploads in parts as this process has synced them last.
+//! Uploads in parts as they were synced last, in a text that the client carries.
 //!
-//! Whoever ends one of them with what is known here need not ask for it first. Nothing is *only*
-//! here: all of it lies at the upload's key as well. Nor is it believed: another process may have
-//! gone on with the upload since. Exactly the parts known here are joined, and only while what
-//! lies at the key has not changed, as far as the store can tell; otherwise that is read.
+//! Whoever ends one of them with what the text says need not ask for it first. Nothing is *only*
+//! there: all of it lies at the upload's key as well. Nor is it believed: a request may have gone
+//! on with the upload since. Exactly the parts in the text are joined, and only while what lies at
+//! the key has not changed, as far as the store can tell; otherwise that is read.
 
-use std::fmt;
-
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
-use roadstead_storage::{Key, UploadNotes};
+use roadstead_storage::UploadNotes;
 
 use crate::bucket::Part;
 use crate::claims::Committed;
-use crate::session::Multipart;
-
-/// How many parts are known at most, of all uploads together: some 8 MB.
-const MOST: u64 = 1 << 16;
-
-/// What else an upload weighs, in parts.
-const OVERHEAD: u64 = 8;
-
-/// About how many uploads there are.
-const UPLOADS: usize = 256;
+use crate::session::{Multipart, Parts};
 
 /// An upload whose bytes are all in parts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Synced {
     /// What lies at its key, and the size of the whole upload.
     pub(crate) stored: Committed,
@@ -34,39 +21,39 @@ pub(crate) struct Synced {
     pub(crate) notes: UploadNotes,
 }
 
-/// Those of many uploads; the least used are forgotten.
-pub(crate) struct Memory(Cache<Key, Synced, Weight>);
-
-#[derive(Clone)]
-struct Weight;
-
-impl Weighter<Key, Synced> for Weight {
-    fn weight(&self, _: &Key, synced: &Synced) -> u64 {
-        synced.parts.len() as u64 + OVERHEAD
-    }
-}
-
-impl Memory {
-    pub(crate) fn remember(&self, key: &Key, synced: Synced) {
-        self.0.insert(key.clone(), synced);
+impl Synced {
+    /// A line for each thing, and one for each part.
+    pub(crate) fn memo(self) -> String {
+        let Self {
+            stored,
+            multipart: Multipart { id, session },
+            parts,
+            notes: UploadNotes { upload, bytes },
+        } = self;
+        let (etag, bytes) = (stored.etag, bytes.unwrap_or_default());
+        let (before, last) = (parts, None);
+        let parts = Parts { before, last }.list();
+        format!("{etag}\n{id}\n{session}\n{upload}\n{bytes}\n{parts}")
     }
 
-    /// What is known of an upload, once.
-    pub(crate) fn take(&self, key: &Key) -> Option<Synced> {
-        self.0.remove(key).map(|(_, synced)| synced)
-    }
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self(Cache::with_weighter(UPLOADS, MOST, Weight))
-    }
-}
-
-impl fmt::Debug for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uploads = self.0.len();
-        f.debug_struct("Memory").field("uploads", &uploads).finish()
+    /// The upload of which `memo` was made.
+    pub(crate) fn read(memo: &str) -> Option<Self> {
+        let mut lines = memo.splitn(6, '\n');
+        let mut line = || lines.next().map(str::to_owned);
+        let (etag, id, session) = (line()?, line()?, line()?);
+        let (upload, bytes) = (line()?, line()?);
+        let parts = Parts::listed(&line()?)?;
+        let size = |size: u64, part: &Part| size.checked_add(part.size);
+        let size = parts.iter().try_fold(0, size)?;
+        Some(Self {
+            stored: Committed { etag, size },
+            multipart: Multipart { id, session },
+            parts,
+            notes: UploadNotes {
+                upload,
+                bytes: Some(bytes).filter(|note| !note.is_empty()),
+            },
+        })
     }
 }
 
@@ -74,46 +61,45 @@ impl fmt::Debug for Memory {
 mod tests {
     use super::*;
 
-    fn synced(parts: usize) -> Synced {
+    fn synced(parts: usize, bytes: Option<&str>) -> Synced {
         let part = |number: usize| Part {
             etag: format!("\"{number:032}\""),
-            size: 7,
+            size: 10 << 20,
         };
         Synced {
             stored: Committed {
-                etag: String::new(),
-                size: parts as u64 * 7,
+                etag: "\"etag\"".to_owned(),
+                size: parts as u64 * (10 << 20),
             },
             multipart: Multipart {
-                id: String::new(),
-                session: String::new(),
+                id: "i".repeat(160),
+                session: "s".repeat(36),
             },
             parts: (0..parts).map(part).collect(),
             notes: UploadNotes {
-                upload: String::new(),
-                bytes: None,
+                upload: "2026-01-01T00:00:00Z".to_owned(),
+                bytes: bytes.map(str::to_owned),
             },
         }
     }
 
     #[test]
-    fn of_many_uploads_those_before_the_last_ones_are_forgotten() {
-        let memory = Memory::default();
-        let key = |number: usize| Key::new(&format!("uploads/{number}")).unwrap();
-        for number in 0..1000 {
-            memory.remember(&key(number), synced(1000));
+    fn an_upload_is_what_its_memo_says() {
+        for bytes in [None, Some("sha256 7 state")] {
+            let synced = synced(3, bytes);
+            let memo = synced.clone().memo();
+            assert_eq!(Synced::read(&memo), Some(synced));
         }
-        let known = |number: &usize| memory.take(&key(*number)).is_some();
-        let known = (0..1000).filter(known).count() as u64;
-        assert!((1..=MOST / 1000).contains(&known), "{known} uploads");
+        for broken in ["", "a\nb\nc\nd\ne", "a\nb\nc\nd\ne\nx \"e\"\n"] {
+            assert_eq!(Synced::read(broken), None, "{broken}");
+        }
     }
 
+    /// Layers of more are copied in parts, which takes more requests anyway.
     #[test]
-    fn an_upload_is_known_once() {
-        let memory = Memory::default();
-        let key = Key::new("upload").unwrap();
-        memory.remember(&key, synced(5000));
-        assert_eq!(memory.take(&key).unwrap().parts.len(), 5000);
-        assert!(memory.take(&key).is_none());
+    fn there_is_room_for_the_parts_of_a_layer_of_100_mib() {
+        let state = format!("sha256 41943040 {}", "s".repeat(144));
+        let memo = synced(10, Some(&state)).memo();
+        assert!(64 + memo.len() <= roadstead_storage::MEMO_LENGTH);
     }
 }

@@ -8,13 +8,15 @@ mod recall;
 mod resume;
 mod sync;
 
+pub(crate) use resume::fetch;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use roadstead_storage::{Apart, Error, Key, Upload, UploadNotes};
+use roadstead_storage::{Apart, Error, Key, MEMO_LENGTH, Upload, UploadNotes};
 use tokio::task::JoinSet;
 
 use crate::bucket::{Bucket, Part};
@@ -81,7 +83,7 @@ pub(crate) struct S3Upload {
     has_stray: bool,
     /// Whether an operation has not come to its end.
     doubtful: bool,
-    /// Whether it is what this process remembers, without its bytes.
+    /// Whether it is what a memo says, without its bytes.
     is_recalled: bool,
 }
 
@@ -199,7 +201,6 @@ impl S3Upload {
             self.bucket.delete(&self.object).await?;
         }
         self.forget_all();
-        self.claim.forget();
         self.stored = Stored::Nothing;
         Ok(())
     }
@@ -273,6 +274,12 @@ impl Upload for S3Upload {
 
     fn note_bytes(&mut self, note: String) {
         self.note = Some(note);
+    }
+
+    async fn memo(&self) -> Option<String> {
+        let memo = self.synced()?.memo();
+        let sealed = self.bucket.sealed(&self.key, &memo).await;
+        sealed.filter(|memo| memo.len() <= MEMO_LENGTH)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Uploads in parts that are ended: by the process that has them in memory, by one that has not,
-//! and by several at the same time.
+//! Uploads in parts that are ended: by what the client brings along, by what lies in the bucket, and
+//! by several processes at the same time.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -64,6 +64,11 @@ impl Process {
         });
         driver.write(&[first]).await.unwrap_or_default();
         proxy.rule(|_| Fate::Pass);
+        // Nor has it to find out what signs memos.
+        let nobodys = "0".repeat(64);
+        let key = Key::new("first").unwrap();
+        let recalled = driver.noted_uploads().unwrap().recall(&key, &nobodys);
+        assert!(recalled.await.is_none());
         let layout = Arc::new(Layout::new(Arc::clone(&driver), Options::default()));
         let registry = Registry::new(layout, Arc::clone(&driver), Policy::default());
         proxy.requests();
@@ -80,12 +85,19 @@ impl Process {
         uploads.begin().await.unwrap().id
     }
 
-    async fn patch(&self, id: &str, content: &Bytes) {
+    /// The memo of the upload then.
+    async fn patch(&self, id: &str, content: &Bytes) -> Option<String> {
         let name = name();
         let uploads = self.registry.repository(&name).uploads();
         let mut upload = uploads.open(id).await.unwrap();
         append(&mut upload, content).await;
         upload.checkpoint().await.unwrap();
+        upload.memo().await
+    }
+
+    /// The same, where there is one.
+    async fn patched(&self, id: &str, content: &Bytes) -> String {
+        self.patch(id, content).await.unwrap()
     }
 
     async fn finish(&self, id: &str, digest: &Digest) -> Result<(), Error> {
@@ -94,10 +106,10 @@ impl Process {
         uploads.open(id).await?.finish(digest).await
     }
 
-    async fn finish_known(&self, id: &str, content: &Bytes, digest: &Digest) -> bool {
-        let (name, size) = (name(), content.len() as u64);
+    async fn finish_by_memo(&self, id: &str, memo: &str, digest: &Digest) -> bool {
+        let name = name();
         let uploads = self.registry.repository(&name).uploads();
-        uploads.finish_known(id, size, digest).await.unwrap()
+        uploads.finish_by_memo(id, memo, digest).await.unwrap()
     }
 
     /// Its content, when there is a blob of this digest at all.
@@ -152,47 +164,76 @@ fn layer() -> (Bytes, Digest) {
 }
 
 #[tokio::test]
-async fn the_process_that_has_the_parts_in_memory_ends_the_upload_by_four_requests() {
+async fn whoever_has_the_memo_ends_the_upload_by_four_requests() {
     let folder = folder!();
-    let process = Process::new(&folder).await;
     let (content, digest) = layer();
+    for is_another in [false, true] {
+        let process = Process::new(&folder).await;
+        let id = process.begin().await;
+        let memo = process.patched(&id, &content).await;
+        let process = match is_another {
+            true => Process::new(&folder).await,
+            false => process,
+        };
+        process.proxy.requests();
+        assert!(process.finish_by_memo(&id, &memo, &digest).await);
+        assert_eq!(
+            process.proxy.requests().join(" "),
+            "CompleteMultipartUpload CopyObject PutObject DeleteObject"
+        );
+        assert!(process.blob(&digest).await.unwrap() == content);
+        assert!(!process.finish_by_memo(&id, &memo, &digest).await);
+        assert!(matches!(
+            process.finish(&id, &digest).await,
+            Err(Error::UploadUnknown)
+        ));
+        process.driver.delete(&blob(&digest)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_only_in_a_memo() {
+    let folder = folder!();
+    let (content, digest) = layer();
+    let process = Process::new(&folder).await;
     let id = process.begin().await;
-    process.patch(&id, &content).await;
+    process.patched(&id, &content).await;
     process.proxy.requests();
-    assert!(process.finish_known(&id, &content, &digest).await);
+    process.finish(&id, &digest).await.unwrap();
     assert_eq!(
         process.proxy.requests().join(" "),
-        "CompleteMultipartUpload CopyObject PutObject DeleteObject"
-    );
-    assert!(process.blob(&digest).await.unwrap() == content);
-    assert!(!process.finish_known(&id, &content, &digest).await);
-    assert!(matches!(
-        process.finish(&id, &digest).await,
-        Err(Error::UploadUnknown)
-    ));
-}
-
-#[tokio::test]
-async fn nothing_is_only_in_memory() {
-    let folder = folder!();
-    let (content, digest) = layer();
-    let one = Process::new(&folder).await;
-    let id = one.begin().await;
-    one.patch(&id, &content).await;
-    drop(one);
-    let restarted = Process::new(&folder).await;
-    assert!(!restarted.finish_known(&id, &content, &digest).await);
-    assert_eq!(restarted.proxy.requests(), [""; 0]);
-    restarted.finish(&id, &digest).await.unwrap();
-    assert_eq!(
-        restarted.proxy.requests().join(" "),
         "GetObject CompleteMultipartUpload CopyObject PutObject DeleteObject"
     );
-    assert!(restarted.blob(&digest).await.unwrap() == content);
+    assert!(process.blob(&digest).await.unwrap() == content);
+}
+
+/// A memo is what lies in the bucket: of an upload that is small, or has bytes beyond that, there is
+/// none, nor of one of more parts than a URL has room for.
+#[tokio::test]
+async fn what_a_memo_does_not_say_whole_it_does_not_say() {
+    let folder = folder!();
+    let process = Process::new(&folder).await;
+    let id = process.begin().await;
+    assert_eq!(process.patch(&id, &pattern(5, 1)).await, None);
+    process.patched(&id, &pattern(12 * MIB, 1)).await;
+    let name = name();
+    let uploads = process.registry.repository(&name).uploads();
+    let mut upload = uploads.open(&id).await.unwrap();
+    assert!(upload.memo().await.is_some());
+    append(&mut upload, &pattern(5, 2)).await;
+    assert_eq!(upload.memo().await, None);
+    drop(upload);
+    let config = Config {
+        chunk_size: 5 * MIB as u64,
+        ..folder.config()
+    };
+    let process = Process::of(config, true).await;
+    let id = process.begin().await;
+    assert_eq!(process.patch(&id, &pattern(200 * MIB, 1)).await, None);
 }
 
 #[tokio::test]
-async fn what_is_in_memory_is_not_believed_once_another_process_went_on() {
+async fn a_memo_is_not_believed_once_another_process_went_on() {
     let folder = folder!();
     let (content, digest) = layer();
     for conditions in [true, false] {
@@ -202,10 +243,10 @@ async fn what_is_in_memory_is_not_believed_once_another_process_went_on() {
             let what = format!("{} bytes, conditions: {conditions}", rest.len());
             let whole = sha256(&[&content, &rest]);
             let id = one.begin().await;
-            one.patch(&id, &content).await;
+            let memo = one.patched(&id, &content).await;
             other.patch(&id, &rest).await;
-            assert!(!one.finish_known(&id, &content, &digest).await, "{what}");
-            assert!(!one.finish_known(&id, &content, &whole).await, "{what}");
+            assert!(!one.finish_by_memo(&id, &memo, &digest).await, "{what}");
+            assert!(!one.finish_by_memo(&id, &memo, &whole).await, "{what}");
             assert!(one.blob(&digest).await.is_none(), "{what}");
             one.finish(&id, &whole).await.unwrap();
             let stored = one.blob(&whole).await.unwrap();
@@ -217,22 +258,22 @@ async fn what_is_in_memory_is_not_believed_once_another_process_went_on() {
 }
 
 #[tokio::test]
-async fn what_is_in_memory_is_not_believed_once_another_process_ended_the_upload() {
+async fn a_memo_is_not_believed_once_another_process_ended_the_upload() {
     let folder = folder!();
     let (content, digest) = layer();
     let (one, other) = (Process::new(&folder).await, Process::new(&folder).await);
     let id = one.begin().await;
-    one.patch(&id, &content).await;
+    let memo = one.patched(&id, &content).await;
     other.finish(&id, &digest).await.unwrap();
-    assert!(!one.finish_known(&id, &content, &digest).await);
+    assert!(!one.finish_by_memo(&id, &memo, &digest).await);
     assert!(one.blob(&digest).await.unwrap() == content);
 
     let id = one.begin().await;
-    one.patch(&id, &content).await;
+    let memo = one.patched(&id, &content).await;
     let name = name();
     let uploads = other.registry.repository(&name).uploads();
     uploads.open(&id).await.unwrap().cancel().await.unwrap();
-    assert!(!one.finish_known(&id, &content, &digest).await);
+    assert!(!one.finish_by_memo(&id, &memo, &digest).await);
     let gone = one.finish(&id, &digest).await;
     assert!(matches!(gone, Err(Error::UploadUnknown)), "{gone:?}");
     assert_eq!(folder.multiparts().await, [""; 0]);
@@ -255,9 +296,9 @@ async fn a_layer_above_what_one_request_copies_is_copied_in_parts() {
     let digest = sha256(&[&content]);
     let id = one.begin().await;
     one.patch(&id, &content.slice(..17 * MIB)).await;
-    other.patch(&id, &content.slice(17 * MIB..)).await;
+    let memo = other.patched(&id, &content.slice(17 * MIB..)).await;
     other.proxy.requests();
-    assert!(other.finish_known(&id, &content, &digest).await);
+    assert!(other.finish_by_memo(&id, &memo, &digest).await);
     let requests = other.proxy.requests();
     let count = |name: &str| requests.iter().filter(|request| *request == name).count();
     assert_eq!(count("CopyObject"), 0);
@@ -277,9 +318,9 @@ async fn an_answer_that_is_lost_costs_nobody_an_upload() {
         for request in ["CompleteMultipartUpload", "CopyObject", "DeleteObject"] {
             let process = Process::new(&folder).await;
             let id = process.begin().await;
-            process.patch(&id, &content).await;
+            let memo = process.patched(&id, &content).await;
             process.proxy.harm(request, 1, || Fate::LoseAnswer);
-            let known = process.finish_known(&id, &content, &digest).await;
+            let known = process.finish_by_memo(&id, &memo, &digest).await;
             assert!(known, "{request}, {}", folder.url);
             assert!(process.blob(&digest).await.unwrap() == content);
             process.driver.delete(&blob(&digest)).await.unwrap();
@@ -347,7 +388,7 @@ async fn a_store_whose_etags_say_nothing_is_believed() {
     }
 }
 
-/// What KMS has encrypted has no digest for an `ETag`: nothing is remembered that could not be
+/// What KMS has encrypted has no digest for an `ETag`: no memo is believed that could not be
 /// compared then.
 #[tokio::test]
 async fn what_kms_encrypts_is_asked_for_before_it_is_ended() {
@@ -359,9 +400,9 @@ async fn what_kms_encrypts_is_asked_for_before_it_is_ended() {
     let process = Process::of(config, true).await;
     let (content, digest) = layer();
     let id = process.begin().await;
-    process.patch(&id, &content).await;
+    let memo = process.patched(&id, &content).await;
     process.proxy.requests();
-    assert!(!process.finish_known(&id, &content, &digest).await);
+    assert!(!process.finish_by_memo(&id, &memo, &digest).await);
     process.finish(&id, &digest).await.unwrap();
     assert_eq!(
         process.proxy.requests().join(" "),
@@ -373,16 +414,16 @@ async fn what_kms_encrypts_is_asked_for_before_it_is_ended() {
 /// A rule of the bucket may abort multipart uploads: only who has read what lies at the key begins
 /// anew over it.
 #[tokio::test]
-async fn what_is_in_memory_and_no_longer_in_parts_is_left_to_who_reads_it() {
+async fn what_is_in_a_memo_and_no_longer_in_parts_is_left_to_who_reads_it() {
     let folder = folder!();
     let process = Process::new(&folder).await;
     let (content, digest) = layer();
     let id = process.begin().await;
-    process.patch(&id, &content).await;
+    let memo = process.patched(&id, &content).await;
     process.proxy.requests();
     let gone = || Fate::Fail(404, "NoSuchUpload");
     process.proxy.harm("CompleteMultipartUpload", 99, gone);
-    assert!(!process.finish_known(&id, &content, &digest).await);
+    assert!(!process.finish_by_memo(&id, &memo, &digest).await);
     let requests = process.proxy.requests();
     assert!(!requests.contains(&"PutObject".to_owned()), "{requests:?}");
     process.proxy.rule(|_| Fate::Pass);

@@ -179,6 +179,7 @@ async fn a_multipart_upload_that_nobody_noted_does_not_outlive_its_upload() {
         noted.begin(path, "note").await.unwrap();
         leave_stray(&s3).await;
         let mut upload = s3.uploaded(PATH, 11 * MIB).await;
+        let memo = upload.memo().await.unwrap();
         if end == "committed before" {
             upload.commit().await.unwrap();
         }
@@ -189,50 +190,110 @@ async fn a_multipart_upload_that_nobody_noted_does_not_outlive_its_upload() {
             _ => &other,
         };
         let mut upload = match end {
-            "recalled" => driver.noted_uploads().unwrap().recall(path).unwrap(),
+            "recalled" => driver
+                .noted_uploads()
+                .unwrap()
+                .recall(path, &memo)
+                .await
+                .unwrap(),
             _ => driver.upload(path).await.unwrap(),
         };
         upload.commit().await.unwrap();
         driver.delete(&path.parent().unwrap()).await.unwrap();
         drop(upload);
         assert_eq!(s3.folder.multiparts().await, [""; 0], "{end}");
-        assert_eq!(s3.folder.objects().await, ["probed"], "{end}");
+        let mut objects = s3.folder.objects().await;
+        objects.retain(|name| name != ".roadstead-memos");
+        assert_eq!(objects, ["probed"], "{end}");
     }
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_an_upload_takes_no_bytes_and_ends_with_it() {
+async fn an_upload_that_is_recalled_takes_no_bytes_and_ends_once() {
     let s3 = or_skip!(probed().await);
     let path = &key(PATH);
     let noted = s3.driver.noted_uploads().unwrap();
     for is_cancelled in [true, false] {
         noted.begin(path, "note").await.unwrap();
-        drop(s3.uploaded(PATH, 11 * MIB).await);
-        let mut upload = noted.recall(path).unwrap();
+        let memo = s3.uploaded(PATH, 11 * MIB).await.memo().await.unwrap();
+        let mut upload = noted.recall(path, &memo).await.unwrap();
         assert!(is_outage(upload.append(&[bytes(5)]).await));
         drop(upload);
         let mut upload = s3.uploaded(PATH, 11 * MIB).await;
         assert_eq!(upload.size(), 22 * MIB as u64);
+        assert!(
+            noted.recall(path, &memo).await.is_none(),
+            "someone has hold of it"
+        );
         match is_cancelled {
             true => upload.cancel().await.unwrap(),
             false => upload.commit().await.unwrap(),
         }
         drop(upload);
-        assert!(noted.recall(path).is_none());
+        let commit = noted.recall(path, &memo).await.unwrap().commit().await;
+        assert!(is_busy(&commit), "{commit:?}");
+        assert!(noted.recall(path, "no memo").await.is_none());
     }
 }
 
-/// That `ETag`s say nothing may show only in the answer that was to be compared.
+/// A memo says which digest the bytes have: one that is not the very one that a registry of this
+/// bucket has given, for this upload, is none.
 #[tokio::test]
-async fn what_is_remembered_is_not_ended_by_an_answer_that_says_nothing() {
+async fn a_memo_that_somebody_made_up_is_none() {
+    let s3 = or_skip!(probed().await);
+    let other = Proxied::new(|_| ()).await.unwrap().probed().await;
+    let path = &key(PATH);
+    let noted = s3.driver.noted_uploads().unwrap();
+    noted.begin(path, "note").await.unwrap();
+    let memo = s3.uploaded(PATH, 11 * MIB).await.memo().await.unwrap();
+    for at in 0..memo.len() {
+        let mut forged = memo.clone().into_bytes();
+        forged[at] ^= 1;
+        let forged = String::from_utf8(forged).unwrap();
+        assert!(noted.recall(path, &forged).await.is_none(), "{at}");
+    }
+    assert!(noted.recall(path, &memo[1..]).await.is_none());
+    assert!(noted.recall(&key("uploads/2/data"), &memo).await.is_none());
+    let elsewhere = other.driver.noted_uploads().unwrap();
+    assert!(elsewhere.recall(path, &memo).await.is_none());
+    let another = s3.other();
+    let another = another.noted_uploads().unwrap();
+    assert!(another.recall(path, &memo).await.is_some());
+}
+
+/// Memos only save a request: what signs them is not asked for again at once, nor missed.
+#[tokio::test]
+async fn what_cannot_be_signed_is_read_where_it_lies() {
     let s3 = or_skip!(probed().await);
     let path = &key(PATH);
     let noted = s3.driver.noted_uploads().unwrap();
     noted.begin(path, "note").await.unwrap();
-    drop(s3.uploaded(PATH, 11 * MIB).await);
+    let upload = s3.uploaded(PATH, 11 * MIB).await;
+    s3.proxy.harm("GetObject", usize::MAX, slow_down);
+    assert_eq!(upload.memo().await, None);
+    s3.proxy.rule(|_| Fate::Pass);
+    s3.proxy.requests();
+    assert_eq!(upload.memo().await, None);
+    drop(upload);
+    let other = s3.other();
+    let memo = other.upload(path).await.unwrap().memo().await.unwrap();
+    assert!(noted.recall(path, &memo).await.is_none());
+    assert_eq!(s3.proxy.requests(), [""; 0]);
+    let upload = s3.driver.upload(path).await.unwrap();
+    assert_eq!(upload.size(), 11 * MIB as u64);
+}
+
+/// That `ETag`s say nothing may show only in the answer that was to be compared.
+#[tokio::test]
+async fn what_a_memo_says_is_not_ended_by_an_answer_that_says_nothing() {
+    let s3 = or_skip!(probed().await);
+    let path = &key(PATH);
+    let noted = s3.driver.noted_uploads().unwrap();
+    noted.begin(path, "note").await.unwrap();
+    let memo = s3.uploaded(PATH, 11 * MIB).await.memo().await.unwrap();
     let opaque = || Fate::Replace("</ETag>", "opaque</ETag>");
     s3.proxy.harm("CompleteMultipartUpload", usize::MAX, opaque);
-    let mut upload = noted.recall(path).unwrap();
+    let mut upload = noted.recall(path, &memo).await.unwrap();
     let commit = upload.commit().await;
     assert!(is_busy(&commit), "{commit:?}");
     drop(upload);

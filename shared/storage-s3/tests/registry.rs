@@ -93,12 +93,14 @@ async fn push(
     let session = uploads.begin().await.unwrap();
     report("POST", s3.requests(), 1);
     let mut digester = Digester::new(Algorithm::Sha256);
+    let mut memo = None;
     for chunk in chunks {
         digester.update(chunk);
         let mut upload = uploads.open(&session.id).await.unwrap();
         let body = stream::iter([Ok(chunk.clone())]);
         upload.append(body, None).await.unwrap();
         upload.checkpoint().await.unwrap();
+        memo = upload.memo().await;
         drop(upload);
         match chunk.len() <= MIB {
             true => report("small PATCH", s3.requests(), 3),
@@ -111,9 +113,11 @@ async fn push(
         }
     }
     let digest = digester.finish();
-    let size = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-    let known = uploads.finish_known(&session.id, size, &digest).await;
-    if !known.unwrap() {
+    let finished = match &memo {
+        Some(memo) => uploads.finish_by_memo(&session.id, memo, &digest).await,
+        None => Ok(false),
+    };
+    if !finished.unwrap() {
         let upload = uploads.open(&session.id).await.unwrap();
         upload.finish(&digest).await.unwrap();
     }

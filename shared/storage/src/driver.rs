@@ -321,7 +321,20 @@ pub trait Upload: fmt::Debug + Send + Sync {
     fn note_bytes(&mut self, note: String) {
         let _nowhere = note;
     }
+
+    /// All that whoever ends the upload would otherwise ask the store for: printable ASCII and
+    /// line feeds, at most [`MEMO_LENGTH`] bytes, for [`NotedUploads::recall`] in any process. Of
+    /// the bytes that were there when it was opened or synced last; `None` when others came since,
+    /// when there is too much to say, and from a driver that says nothing.
+    async fn memo(&self) -> Option<String> {
+        None
+    }
 }
+
+/// The most bytes of an [`Upload::memo`]. It has to fit into a URL, where it is half as long again,
+/// and that into a header: nginx takes all headers of an answer together in 4 KiB
+/// (`proxy_buffer_size`).
+pub const MEMO_LENGTH: usize = 1024;
 
 /// Uploads that carry notes: a little text that is stored by the same call as their bytes, so
 /// that it costs no call and never disagrees with them.
@@ -331,15 +344,16 @@ pub trait NotedUploads: Send + Sync {
     /// most 512 bytes. Durable on return.
     async fn begin(&self, key: &Key, note: &str) -> Result<(), Error>;
 
-    /// The upload at `key` as this process has synced it last, without asking the store: for
+    /// The upload at `key` as an [`Upload::memo`] has it, without asking the store: for
     /// [`Upload::commit_as`] or [`Upload::commit`], and then [`Upload::cancel`]; it takes no bytes.
-    /// `None` when that is not known, and from a driver that never knows.
+    /// `None` for what is no memo of this upload that this storage gave, and from a driver that
+    /// makes none.
     ///
-    /// Another process may have gone on with the upload or ended it. Committing then fails with
-    /// [`Error::Busy`] and leaves the upload as it is; [`Driver::upload`] says how that is. It never
-    /// makes content of other bytes than those that this process has synced.
-    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
-        let _unknown = key;
+    /// The upload may have gone on or ended since. Committing then fails with [`Error::Busy`] and
+    /// leaves the upload as it is; [`Driver::upload`] says how that is. It never makes content of
+    /// other bytes than those that the memo is of.
+    async fn recall(&self, key: &Key, memo: &str) -> Option<Box<dyn Upload>> {
+        let _unknown = (key, memo);
         None
     }
 

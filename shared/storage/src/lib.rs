@@ -22,8 +22,8 @@ pub mod testkit;
 
 pub use content::{ByteStream, Content, FileRange};
 pub use driver::{
-    Apart, ByteRange, ContentStat, Driver, Entry, EntryKind, ListOptions, NotedUploads, Object,
-    Share, Stat, Turn, Upload, UploadNotes, Write, WriteMode,
+    Apart, ByteRange, ContentStat, Driver, Entry, EntryKind, ListOptions, MEMO_LENGTH,
+    NotedUploads, Object, Share, Stat, Turn, Upload, UploadNotes, Write, WriteMode,
 };
 pub use driver_ext::DriverExt;
 pub use error::Error;

@@ -86,17 +86,12 @@ fn an_upload_in_parts_is_ended_by_four_calls_to_the_bucket() {
         setup.config(through.clone()).start()
     });
     let [one, other] = &registries;
-    for registry in &registries {
-        // The first chunk that a process stores finds out about the bucket.
-        let chunk = registry.append(&registry.begin_upload("a/b"), b"chunk");
-        let finished = registry.finish_upload(&chunk, &sha256(b"chunk"), b"");
-        let _ = finished.expect(201);
-    }
     let content: Vec<u8> = (0..12 << 20)
         .map(|at: u32| (at ^ (at >> 9)) as u8)
         .collect();
     let digest = sha256(&content);
-    for (ending, expected) in [(one, 4), (other, 5)] {
+    // The first upload that a process begins or ends finds out about the bucket.
+    for (ending, is_first) in [(one, true), (other, true), (one, false), (other, false)] {
         let mut location = one.begin_upload("a/b");
         // As much as a function takes.
         for chunk in content.chunks(4 << 20) {
@@ -104,7 +99,7 @@ fn an_upload_in_parts_is_ended_by_four_calls_to_the_bucket() {
         }
         let (pushed, made) = calls.of(|| ending.finish_upload(&location, &digest, b""));
         let _ = pushed.expect(201);
-        assert_eq!(made.len(), expected, "{made:?}");
+        assert!(is_first || made.len() == 4, "{made:?}");
         let found = other.head(&format!("/v2/a/b/blobs/{digest}")).expect(200);
         assert_eq!(found.need("content-length"), content.len().to_string());
     }

@@ -307,8 +307,8 @@ impl NotedUploads for Troubled {
         troubled(&*self.trouble, self.store.begin(key, note)).await
     }
 
-    fn recall(&self, key: &Key) -> Option<Box<dyn Upload>> {
-        let upload = self.store.recall(key)?;
+    async fn recall(&self, key: &Key, memo: &str) -> Option<Box<dyn Upload>> {
+        let upload = self.store.recall(key, memo).await?;
         let trouble = Arc::clone(&self.trouble);
         Some(Box::new(TroubledUpload { upload, trouble }))
     }
@@ -365,5 +365,9 @@ impl Upload for TroubledUpload {
 
     fn note_bytes(&mut self, note: String) {
         self.upload.note_bytes(note);
+    }
+
+    async fn memo(&self) -> Option<String> {
+        self.upload.memo().await
     }
 }

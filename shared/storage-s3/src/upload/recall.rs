@@ -1,8 +1,8 @@
-//! An upload as this process has synced it last, to be ended without a look at the store.
+//! An upload as a memo has it, to be ended without a look at the store.
 
 use std::sync::Arc;
 
-use roadstead_storage::Key;
+use roadstead_storage::{Key, Upload};
 
 use super::{Ending, S3Upload, Stored};
 use crate::bucket::Bucket;
@@ -10,14 +10,19 @@ use crate::claims::Claims;
 use crate::synced::Synced;
 
 impl S3Upload {
-    /// `None` when nothing is known of it, or someone has hold of it, or nobody could tell from the
-    /// store's answer whether it was still so.
-    pub(crate) fn recall(bucket: &Arc<Bucket>, claims: &Claims, key: &Key) -> Option<Self> {
+    /// `None` for what is no memo, or when someone has hold of the upload, or nobody could tell from
+    /// the store's answer whether it was still so.
+    pub(crate) async fn recall(
+        bucket: &Arc<Bucket>,
+        claims: &Claims,
+        key: &Key,
+        memo: &str,
+    ) -> Option<Self> {
         if bucket.has_opaque_etags() {
             return None;
         }
+        let synced = Synced::read(bucket.unsealed(key, memo).await?)?;
         let claim = claims.claim(key).ok()?;
-        let synced = claims.synced.take(key)?;
         let mut upload = Self::new(bucket, claim, key, Ending::AtItsKey);
         upload.sent = synced.stored.size;
         upload.next_part = synced.parts.len() + 1;
@@ -31,19 +36,22 @@ impl S3Upload {
         Some(upload)
     }
 
-    /// Remembers what was just synced, of an upload that ends at its key.
-    pub(super) fn remember(&self) {
+    /// What lies in the bucket of an upload that ends at its key, when all of its bytes are in
+    /// parts.
+    pub(super) fn synced(&self) -> Option<Synced> {
         let (Stored::Notes(stored), Some(multipart)) = (&self.stored, &self.multipart) else {
-            return;
+            return None;
         };
         let (Ending::AtItsKey, Some(notes)) = (self.ending, &self.notes) else {
-            return;
+            return None;
         };
-        self.claim.remember(Synced {
+        let parts: Vec<_> = self.parts.values().chain(&self.last).cloned().collect();
+        let in_parts: u64 = parts.iter().map(|part| part.size).sum();
+        (stored.size == self.size() && stored.size == in_parts).then(|| Synced {
             stored: stored.clone(),
             multipart: multipart.clone(),
-            parts: self.parts.values().chain(&self.last).cloned().collect(),
+            parts,
             notes: notes.clone(),
-        });
+        })
     }
 }

@@ -69,7 +69,7 @@ impl S3Upload {
 }
 
 /// All of a body of `size` bytes.
-pub(super) async fn fetch(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn fetch(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Failure> {
     let mut all = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| Failure::found("GetObject", error))?;

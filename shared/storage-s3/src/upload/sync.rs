@@ -47,7 +47,6 @@ impl S3Upload {
         let etag = self.put(content.into(), metadata).await?;
         self.stored = Stored::Notes(Committed { etag, size });
         self.notes = notes;
-        self.remember();
         Ok(())
     }
 
