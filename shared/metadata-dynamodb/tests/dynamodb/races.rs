@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use roadstead_metadata::testkit::Store;
 use roadstead_metadata::{
-    BlobStore, Error, LinkStore, ManifestStore, Page, Reliance, TagStore, UploadStore,
+    BlobStore, Error, HashState, LinkStore, ManifestStore, Page, Reliance, TagStore, UploadStore,
 };
 use roadstead_metadata_dynamodb::DynamoDb;
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
@@ -529,4 +529,47 @@ async fn two_processes_push_to_a_new_repository() {
         assert_eq!(tags, BTreeSet::from(["new", "other"].map(tag)));
     })
     .await;
+}
+
+/// Of bytes that were lost, while another process ends the upload or makes it a blob: what is
+/// forgotten then is forgotten already, and nothing of the upload comes back.
+#[tokio::test]
+async fn an_upload_ends_while_states_of_its_hash_are_forgotten() {
+    const ID: &str = "0-0-1";
+    let begun = async |table: &Table, back_end: &DynamoDb| {
+        begin(table, back_end, ID).await.unwrap();
+        let state = HashState {
+            offset: 7,
+            state: [1; _],
+            identity: None,
+        };
+        back_end
+            .save_hash_state(&session(ID), &state)
+            .await
+            .unwrap();
+    };
+    let forget = async |_: &Table, back_end: DynamoDb| {
+        let found = back_end.hash_state(&session(ID), 3).await?;
+        assert!(found.is_none(), "of bytes that are not there");
+        Ok(())
+    };
+    let purge = async |_: &Table, back_end: DynamoDb| back_end.purge(&app(), ID).await;
+    interleave(begun, forget, purge, async |table, held, other| {
+        both_succeed(table, held, other).await;
+        let left = table.back_end().uploads(&app()).await.unwrap();
+        assert!(left.is_empty(), "{left:?}");
+        let rows = table.rows().await;
+        let of_uploads = rows.iter().filter(|(pk, _)| pk.starts_with("upload#"));
+        assert_eq!(of_uploads.count(), 0, "{rows:?}");
+    })
+    .await;
+    let end = async |_: &Table, back_end: DynamoDb| back_end.end(&app(), ID).await;
+    let adopt = async |_: &Table, back_end: DynamoDb| adopt(&back_end, ID).await;
+    let has_ended = async |table: &Table, held, other| {
+        both_succeed(table, held, other).await;
+        let found = table.back_end().upload(&app(), ID).await.unwrap();
+        assert!(found.is_none(), "{found:?}");
+    };
+    interleave(begun, forget, end, has_ended).await;
+    interleave(begun, forget, adopt, has_ended).await;
 }
