@@ -10,7 +10,7 @@
 //! reference#<repository>           <digest>      a manifest as it is pulled: digest, type, bytes
 //! reference#<repository>           <tag>         the same, by tag: a copy of the bytes if they are few
 //! revision#<repository>            <digest>      the manifest is part of the repository: modified,
-//!                                                version, aliases, subject
+//!                                                version, before, aliases, subject
 //! tag#<repository>                 <tag>         what the tag points to
 //! referrer#<repository>#<subject>  <digest>      an edge: how the referrer is listed
 //! link#<repository>                <digest>      the blob is part of the repository: modified, aliases
@@ -44,7 +44,9 @@
 //! under the condition that the version is still that one. So of a push and a deletion that meet
 //! one is done again, and no tag points to what is not there. Garbage collection removes a
 //! manifest under the same condition, and only if its last push is older than the collection's
-//! grace age: a push that comes after it was marked stays.
+//! grace age: a push that comes after it was marked stays. A push that is refused after all finds
+//! by its version whether another has come since, and by `before`, which is the version that its
+//! own has replaced, or its own of a new row, whether the manifest was there.
 //!
 //! **No hot item.** A `catalog` row is written once in the life of a repository and never
 //! removed, so every process may remember that it is there. Names are spread over

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use roadstead_metadata::{
-    BlobStore, Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page,
+    BlobStore, Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, Reliance, Sweep,
 };
 use roadstead_oci::{Digest, Digester, Reference, RepositoryName, Tag};
 
@@ -53,7 +53,18 @@ impl ManifestStore for DynamoDb {
     }
 
     async fn record(&self, push: &ManifestPush) -> Result<(), Error> {
-        self.push(push).await
+        self.push(push).await.map(drop)
+    }
+
+    /// A push that lacks something takes away what it alone has stored; tags that it has moved
+    /// from other manifests then point nowhere.
+    async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error> {
+        let version = self.push(push).await?;
+        let holds = reliance.holds().await;
+        if !holds {
+            self.withdraw(push, &version).await?;
+        }
+        Ok(holds)
     }
 
     async fn delete_manifest(
@@ -65,16 +76,14 @@ impl ManifestStore for DynamoDb {
         self.remove_with_tags(repository, digest, subject).await
     }
 
-    /// Leaves the manifest also if a tag points to it after all.
-    async fn sweep_manifest(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        subject: Option<&Digest>,
-        since: SystemTime,
-    ) -> Result<bool, Error> {
-        self.remove_untagged(repository, digest, subject, since)
-            .await
+    async fn sweep<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+    ) -> Result<Box<dyn Sweep + 'a>, Error> {
+        Ok(Box::new(TableSweep {
+            table: self,
+            repository,
+        }))
     }
 
     async fn revisions(
@@ -85,6 +94,32 @@ impl ManifestStore for DynamoDb {
         let query = Query::page(keys::revisions(repository), page);
         let rows = self.table.query(query.canonical()).await?;
         rows.iter().map(linked).collect()
+    }
+}
+
+/// Nobody waits for it: each removal is settled by its transaction.
+struct TableSweep<'a> {
+    table: &'a DynamoDb,
+    repository: &'a RepositoryName,
+}
+
+#[async_trait]
+impl Sweep for TableSweep<'_> {
+    /// Leaves the manifest also if a tag points to it after all.
+    async fn manifest(
+        &self,
+        digest: &Digest,
+        subject: Option<&Digest>,
+        since: SystemTime,
+    ) -> Result<bool, Error> {
+        let swept = self
+            .table
+            .remove_untagged(self.repository, digest, subject, since);
+        swept.await
+    }
+
+    async fn restore(&self, push: &ManifestPush) -> Result<(), Error> {
+        self.table.record(push).await
     }
 }
 

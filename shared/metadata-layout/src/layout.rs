@@ -69,9 +69,9 @@ impl Layout {
         &self,
         repository: &RepositoryName,
     ) -> Result<PushTurn<'_>, Error> {
-        let here = self.turns.of(repository.as_str()).read().await;
-        let name = turn_name(repository);
-        let everywhere = self.driver.turn(&name, Share::Shared).await;
+        let turn = turn_of(repository);
+        let here = self.turns.locks[turn].read().await;
+        let everywhere = self.driver.turn(&turn_name(turn), Share::Shared).await;
         let everywhere = everywhere.map_err(unavailable)?;
         Ok((everywhere, here))
     }
@@ -81,9 +81,9 @@ impl Layout {
         &self,
         repository: &RepositoryName,
     ) -> Result<RemovalTurn<'_>, Error> {
-        let here = self.turns.of(repository.as_str()).write().await;
-        let name = turn_name(repository);
-        let everywhere = self.driver.turn(&name, Share::Alone).await;
+        let turn = turn_of(repository);
+        let here = self.turns.locks[turn].write().await;
+        let everywhere = self.driver.turn(&turn_name(turn), Share::Alone).await;
         let everywhere = everywhere.map_err(unavailable)?;
         Ok((everywhere, here))
     }
@@ -208,24 +208,30 @@ pub(crate) fn file(key: Key, content: Bytes) -> Write {
 pub(crate) type PushTurn<'a> = (Option<Turn>, RwLockReadGuard<'a, ()>);
 pub(crate) type RemovalTurn<'a> = (Option<Turn>, RwLockWriteGuard<'a, ()>);
 
-/// What all processes call the turn of a repository, which some others share. FNV-1a, as it must
-/// not change.
-fn turn_name(repository: &RepositoryName) -> String {
-    const TURNS: u64 = 64;
+/// Which turn is a repository's, and that of some others: the same one in all processes, and for
+/// the lock within one, so that nobody waits for another process who could wait here. FNV-1a, as it
+/// must not change.
+fn turn_of(repository: &RepositoryName) -> usize {
     let bytes = repository.as_str().bytes();
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("{:02}", hash % TURNS)
+    (hash % Turns::LOCKS as u64) as usize
+}
+
+fn turn_name(turn: usize) -> String {
+    format!("{turn:02}")
 }
 
 /// A fixed number of locks, by the hash of a name.
 struct Turns {
+    /// As many as [`Turns::LOCKS`].
     locks: Vec<RwLock<()>>,
     hasher: RandomState,
 }
 
 impl Turns {
+    /// All processes have the same number.
     const LOCKS: usize = 64;
 
     fn new() -> Self {

@@ -13,7 +13,9 @@ mod layout;
 mod links;
 mod manifests;
 mod paths;
+mod push;
 mod referrers;
+mod sweep;
 mod tags;
 mod uploads;
 

@@ -1,20 +1,18 @@
 //! Manifests: their bytes are blobs, a revision link makes them part of a repository.
 
-use std::collections::BTreeSet;
-use std::time::SystemTime;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use roadstead_metadata::{
-    Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, TagStore,
+    Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, Reliance, Sweep, TagStore,
 };
 use roadstead_oci::{Digest, Digester, Manifest, Reference, RepositoryName, Tag, media_type};
-use roadstead_storage::{DriverExt, Key, ListOptions, Write, WriteMode};
+use roadstead_storage::{DriverExt, Key, ListOptions};
 use serde::Deserialize;
 
-use crate::layout::{Layout, file, link, unavailable};
+use crate::layout::{Layout, unavailable};
 use crate::paths;
+use crate::sweep::LayoutSweep;
 
 #[async_trait]
 impl ManifestStore for Layout {
@@ -56,17 +54,19 @@ impl ManifestStore for Layout {
 
     async fn record(&self, push: &ManifestPush) -> Result<(), Error> {
         let _turn = self.push_turn(&push.repository).await?;
-        let _blob_turn = self.blob_turn(&push.manifest.digest).read().await;
-        match push.fixed.is_empty() {
-            true => {
-                let writes = writes(push, &BTreeSet::new()).map_err(unavailable)?;
-                self.write(&writes).await?;
-            }
-            false => self.write_fixing(push).await?,
-        }
-        self.cache.insert(push.manifest.clone());
-        self.seen.insert(&push.repository, &push.manifest.digest);
+        self.write_push(push, None).await?;
         Ok(())
+    }
+
+    /// With locks nothing is swept between the look and the writes. Without them the look comes
+    /// between the manifest, from which on a sweep brings back what it needs, and its tags. A
+    /// manifest that lacks something stays then: another process may just have found it whole.
+    async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error> {
+        let (everywhere, _here) = self.push_turn(&push.repository).await?;
+        match everywhere {
+            Some(_turn) => Ok(reliance.holds().await && self.write_push(push, None).await?),
+            None => self.write_push(push, Some(reliance)).await,
+        }
     }
 
     async fn delete_manifest(
@@ -88,33 +88,17 @@ impl ManifestStore for Layout {
         Ok(tags)
     }
 
-    /// Within a process, and between those that share a back end with locks.
-    async fn wait_for_pushes(&self, repository: &RepositoryName) -> Result<(), Error> {
-        let _turn = self.removal_turn(repository).await?;
-        Ok(())
-    }
-
-    async fn sweep_manifest(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        subject: Option<&Digest>,
-        since: SystemTime,
-    ) -> Result<bool, Error> {
-        let _turn = self.removal_turn(repository).await?;
-        let link = paths::revision_link(repository, digest).map_err(unavailable)?;
-        let link = self.driver.try_stat(&link).await.map_err(unavailable)?;
-        if link.is_some_and(|link| link.modified >= since) {
-            return Ok(false);
-        }
-        self.delete_edge(repository, digest, subject).await?;
-        for tag in self.tags(repository, Page::ALL).await?.unwrap_or_default() {
-            let index = paths::tag_index(repository, &tag, digest).map_err(unavailable)?;
-            self.delete(&index.parent().unwrap_or(index)).await?;
-        }
-        let revision = paths::revision(repository, digest).map_err(unavailable)?;
-        self.seen.remove(repository, digest);
-        self.delete(&revision).await
+    /// Pushes of this process wait, and those of all where the driver has locks.
+    async fn sweep<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+    ) -> Result<Box<dyn Sweep + 'a>, Error> {
+        let turn = self.removal_turn(repository).await?;
+        Ok(Box::new(LayoutSweep {
+            layout: self,
+            repository,
+            _turn: turn,
+        }))
     }
 
     async fn revisions(
@@ -163,36 +147,7 @@ impl Layout {
         }
     }
 
-    /// Writes a push with tags that are not to be moved: a link that nobody has is created, which
-    /// is as exact between processes as the driver's [`WriteMode::CreateNew`] is. In one order,
-    /// so that of two pushes with the same fixed tags the first tag decides.
-    async fn write_fixing(&self, push: &ManifestPush) -> Result<(), Error> {
-        /// A tag that comes and goes all the time is somebody's game.
-        const ATTEMPTS: usize = 8;
-        for _ in 0..ATTEMPTS {
-            let mut new = BTreeSet::new();
-            for tag in &push.fixed {
-                let key = paths::tag_current(&push.repository, tag).map_err(unavailable)?;
-                match self.read_link(&key).await? {
-                    Some(digest) if digest != push.manifest.digest => {
-                        return Err(Error::TagTaken(tag.clone()));
-                    }
-                    Some(_) => {}
-                    // What is there and says nothing is repaired.
-                    None if self.exists(&key).await? => {}
-                    None => drop(new.insert(tag)),
-                }
-            }
-            let writes = writes(push, &new).map_err(unavailable)?;
-            match self.driver.write(&writes).await {
-                Err(roadstead_storage::Error::Exists(_)) => {}
-                written => return written.map_err(unavailable),
-            }
-        }
-        Err(Error::Busy)
-    }
-
-    async fn delete_edge(
+    pub(crate) async fn delete_edge(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
@@ -268,40 +223,6 @@ impl Layout {
 
     /// How many names are listed in one go.
     const LIST_AT_ONCE: usize = 1000;
-}
-
-/// All files of a push, in an order in which each only points to what stands before it.
-///
-/// The bytes are written again even where they are there already: a crash may have damaged them,
-/// or whoever wrote them may not have made them durable yet. The tags in `new` must not be there.
-fn writes(
-    push: &ManifestPush,
-    new: &BTreeSet<&Tag>,
-) -> Result<Vec<Write>, roadstead_storage::Error> {
-    let name = &push.repository;
-    let digest = &push.manifest.digest;
-    let mut writes = vec![file(paths::blob_data(digest)?, push.manifest.bytes.clone())];
-    if let Some(referrer) = &push.referrer {
-        let key = paths::referrer(name, &referrer.subject, digest)?;
-        writes.push(file(key, crate::referrers::encode(&referrer.descriptor)));
-    }
-    writes.push(link(paths::revision_link(name, digest)?, digest));
-    if let Some(alias) = &push.alias {
-        writes.push(link(paths::revision_link(name, alias)?, digest));
-    }
-    let others = push.tags.iter().filter(|tag| !push.fixed.contains(tag));
-    for tag in push.fixed.iter().chain(others) {
-        let index = link(paths::tag_index(name, tag, digest)?, digest);
-        let mut current = link(paths::tag_current(name, tag)?, digest);
-        if new.contains(tag) {
-            // Nothing is remembered of a tag that another push may have.
-            current.mode = WriteMode::CreateNew;
-            writes.extend([current, index]);
-        } else {
-            writes.extend([index, current]);
-        }
-    }
-    Ok(writes)
 }
 
 /// The record of stored manifest bytes, or `None` when they are not what the digest says.

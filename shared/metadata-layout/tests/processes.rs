@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use roadstead_metadata::{ManifestPush, ManifestRecord, Metadata, testkit};
+use roadstead_metadata::{ManifestPush, ManifestRecord, Metadata, Page, testkit};
 use roadstead_metadata_layout::{Layout, Options};
 use roadstead_oci::{Algorithm, Digester, Reference, RepositoryName, Tag};
 use roadstead_storage::{Driver, DriverExt, Key, Write, WriteMode};
@@ -56,26 +56,52 @@ async fn of_pushes_that_fix_a_tag_one_has_it() {
         .unwrap();
 }
 
+fn push(repository: &str, tag: &str) -> ManifestPush {
+    let bytes = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
+    ManifestPush {
+        repository: repository.parse().unwrap(),
+        manifest: ManifestRecord {
+            digest: Digester::digest(Algorithm::Sha256, &bytes),
+            media_type: "application/vnd.oci.image.index.v1+json".to_owned(),
+            bytes,
+        },
+        alias: None,
+        tags: vec![tag.parse().unwrap()],
+        fixed: Default::default(),
+        referrer: None,
+    }
+}
+
+/// And for none of another; the sweep itself goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_push_waits_for_a_sweep_of_its_repository() {
+    use testkit::Store;
+    let store = Directory(tempfile::tempdir().unwrap());
+    let (pushing, sweeping) = (store.metadata(), store.metadata());
+    let app: RepositoryName = "app".parse().unwrap();
+    let tags = async || sweeping.tags(&app, Page::ALL).await.unwrap();
+    let sweep = sweeping.sweep(&app).await.unwrap();
+    let waiting = tokio::spawn({
+        let pushing = Arc::clone(&pushing);
+        async move { pushing.record(&push("app", "new")).await }
+    });
+    pushing.record(&push("elsewhere", "new")).await.unwrap();
+    sweep.restore(&push("app", "restored")).await.unwrap();
+    assert!(!waiting.is_finished());
+    assert_eq!(tags().await, Some(vec!["restored".parse().unwrap()]));
+    drop(sweep);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(tags().await.map(|tags| tags.len()), Some(2));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_push_and_a_deletion_leave_no_half() {
     use testkit::Store;
     let store = Directory(tempfile::tempdir().unwrap());
     let (pushing, deleting) = (store.metadata(), store.metadata());
     let app: RepositoryName = "app".parse().unwrap();
-    let bytes = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
-    let digest = Digester::digest(Algorithm::Sha256, &bytes);
-    let push = |tag: &str| ManifestPush {
-        repository: app.clone(),
-        manifest: ManifestRecord {
-            digest: digest.clone(),
-            media_type: "application/vnd.oci.image.index.v1+json".to_owned(),
-            bytes: bytes.clone(),
-        },
-        alias: None,
-        tags: vec![tag.parse().unwrap()],
-        fixed: Default::default(),
-        referrer: None,
-    };
+    let push = |tag: &str| push("app", tag);
+    let digest = push("old").manifest.digest;
     for round in 0..200 {
         pushing.record(&push("old")).await.unwrap();
         let new = tokio::spawn({

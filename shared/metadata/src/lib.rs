@@ -22,5 +22,5 @@ pub use record::{
 };
 pub use stores::{
     AliasStore, BlobStore, CatalogStore, LinkStore, ManifestStore, Metadata, ReferrerStore,
-    TagStore, UploadBytes, UploadStore,
+    Reliance, Sweep, TagStore, UploadBytes, UploadStore,
 };

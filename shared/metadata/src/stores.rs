@@ -48,24 +48,22 @@ pub trait ManifestStore: Send + Sync {
         subject: Option<&Digest>,
     ) -> Result<Vec<Tag>, Error>;
 
-    /// Waits until the pushes into `repository` that go on have ended, as far as the back end can
-    /// tell: one that lets a manifest be seen before its tags.
-    async fn wait_for_pushes(&self, repository: &RepositoryName) -> Result<(), Error> {
-        let _all_is_seen_at_once = repository;
-        Ok(())
-    }
+    /// Stores a manifest as [`ManifestStore::record`] does, if all is there that it relies on: at a
+    /// moment from which on every sweep of the repository either waits for it or sees it. `false`
+    /// when something is missing, or could not be looked at.
+    ///
+    /// What another push was told is stored stays then. Nothing of this one does where a back end
+    /// keeps sweeps away meanwhile, or can tell what is its own; elsewhere the manifest may, without
+    /// its tags.
+    async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error>;
 
-    /// Removes the manifest with the canonical digest `digest`, for which no tag stands, with
-    /// its edge to `subject` and all that remembers it; tags are left as they are. `false`, and
-    /// nothing is removed, when it was pushed at `since` or later: what is pushed meanwhile stays,
-    /// whichever process of the back end's reach pushes it.
-    async fn sweep_manifest(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        subject: Option<&Digest>,
-        since: SystemTime,
-    ) -> Result<bool, Error>;
+    /// Begins to sweep `repository`: pushes into it have ended, and others wait until what is
+    /// returned is dropped, as far as the back end can make them. One in which a push is seen at
+    /// once, with its tags, need not.
+    async fn sweep<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+    ) -> Result<Box<dyn Sweep + 'a>, Error>;
 
     /// The repository's manifests in the order of their canonical digests, which are the page's
     /// names.
@@ -74,6 +72,31 @@ pub trait ManifestStore: Send + Sync {
         repository: &RepositoryName,
         page: Page<'_>,
     ) -> Result<Vec<Linked>, Error>;
+}
+
+/// What a push relies on, and what others may take away while it is recorded.
+#[async_trait]
+pub trait Reliance: Send + Sync {
+    /// Whether all of it is there.
+    async fn holds(&self) -> bool;
+}
+
+/// A repository out of which things are being taken.
+#[async_trait]
+pub trait Sweep: Send + Sync {
+    /// Removes the manifest with the canonical digest `digest`, for which no tag stands, with
+    /// its edge to `subject` and all that remembers it; tags are left as they are. `false`, and
+    /// nothing is removed, when it was pushed at `since` or later: what is pushed meanwhile stays,
+    /// whichever process of the back end's reach pushes it.
+    async fn manifest(
+        &self,
+        digest: &Digest,
+        subject: Option<&Digest>,
+        since: SystemTime,
+    ) -> Result<bool, Error>;
+
+    /// Does what [`ManifestStore::record`] does, for a manifest of this repository.
+    async fn restore(&self, push: &ManifestPush) -> Result<(), Error>;
 }
 
 /// Tags of repositories.

@@ -41,8 +41,8 @@ use roadstead_oci::{Algorithm, Digest, Digester, Manifest, Reference, Repository
 use time::OffsetDateTime;
 
 use crate::{
-    Adoption, Alias, Error, ManifestPush, ManifestRecord, Metadata, Page, Referrer, Repositories,
-    UploadSession,
+    Adoption, Alias, Error, ManifestPush, ManifestRecord, Metadata, Page, Referrer, Reliance,
+    Repositories, UploadSession,
 };
 
 pub use crate::metadata_suite as suite;
@@ -166,6 +166,8 @@ macro_rules! metadata_suite {
             of_many_pushes_of_one_tag_one_is_last
             of_pushes_that_fix_a_tag_one_has_it
             what_is_pushed_again_is_not_swept
+            a_push_that_lacks_something_takes_nothing_from_another
+            a_push_that_lacks_something_has_no_tag
             a_push_and_a_deletion_leave_no_half
             a_tag_is_never_seen_before_its_manifest
             one_of_many_deletions_finds_the_tag

@@ -4,7 +4,8 @@
 //! - Content younger than the grace age, and content of a link younger than that, is kept: the
 //!   manifest of a push under way may still be on its way.
 //! - Links are removed first, manifests are looked at once more, and only then are bytes deleted.
-//!   A push checks its links after it stored its manifest; so either the second look finds the
+//!   Where pushes can be made to wait, a repository is swept between two of them. Elsewhere a push
+//!   looks at its links after it has stored its manifest; so either the second look finds the
 //!   manifest and brings back what it relies on, or the push finds the link gone and is refused.
 //!   Nobody is told "stored" in vain.
 //! - A manifest that cannot be read keeps all that it could reference: every blob and manifest

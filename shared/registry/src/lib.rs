@@ -14,7 +14,6 @@ mod manifests;
 pub mod middleware;
 mod policy;
 mod purge;
-mod pushes;
 mod recent;
 mod referrers;
 mod registry;

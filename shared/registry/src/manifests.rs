@@ -1,12 +1,14 @@
 //! Manifests of a repository: pull, push, delete.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use roadstead_metadata::{ManifestPush, ManifestRecord, Referrer};
+use roadstead_metadata::{ManifestPush, ManifestRecord, Referrer, Reliance};
 use roadstead_oci::{
     Algorithm, Descriptor, Digest, Digester, MAX_MANIFEST_SIZE, Manifest, Reference, Role, Tag,
 };
@@ -15,9 +17,7 @@ use roadstead_storage::{ByteRange, Key};
 use crate::blobs::stored_size;
 use crate::ingest::Hashes;
 use crate::middleware::{Change, Permit};
-use crate::pushes::Push;
 use crate::registry::Repository;
-use crate::tags::tagged;
 use crate::uploads::hashed;
 use crate::{Error, Policy};
 
@@ -80,7 +80,9 @@ impl Manifests<'_> {
     ///
     /// [`Error::ManifestInvalid`] and [`Error::ManifestRefused`] for what is no manifest or
     /// breaks a rule, [`Error::DigestMismatch`], [`Error::ReferencesUnknown`], and
-    /// [`Error::ReadOnly`] in a read-only registry. Nothing is stored then.
+    /// [`Error::ReadOnly`] in a read-only registry. Nothing is stored then, but what
+    /// [`ManifestStore::record_if`](roadstead_metadata::ManifestStore::record_if) may leave when
+    /// garbage collection takes a reference away meanwhile.
     pub async fn push(self, new: NewManifest) -> Result<Pushed, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
@@ -117,10 +119,10 @@ impl Manifests<'_> {
             referrer,
         };
         let since = parts.recent.now();
-        let pushes = parts.pushes.of(self.0.name, &canonical);
-        let pushing = pushes.begin().await;
-        parts.metadata.record(&push).await?;
-        self.check_again(&manifest, &push, pushing).await?;
+        let references = References::of(self, &manifest);
+        if !parts.metadata.record_if(&push, &references).await? {
+            return Err(references.refusal());
+        }
         let digests = [&canonical, &digest];
         parts.recent.link_manifest(self.0.name, digests, since);
         Ok(Pushed {
@@ -129,48 +131,6 @@ impl Manifests<'_> {
             tags: push.tags,
             record: push.manifest,
         })
-    }
-
-    /// Garbage collection may have removed a link between the check and the store. It looks at
-    /// manifests once more before it deletes bytes, so what is linked now stays; what is not is
-    /// on its way out, and so is this manifest then. But a collection that is not yet done with the
-    /// repository brings links back for a manifest that it sees: another push of the same one may
-    /// have found all of them, and its client relies on the manifest.
-    async fn check_again(
-        self,
-        manifest: &Manifest,
-        push: &ManifestPush,
-        pushing: Push<'_>,
-    ) -> Result<(), Error> {
-        let checked = self.check_references(manifest, Look::AtLinks).await;
-        match checked {
-            Ok(()) => pushing.succeed(),
-            Err(Error::ReferencesUnknown(_)) => self.withdraw(manifest, push, pushing).await?,
-            Err(_) => {}
-        }
-        checked
-    }
-
-    /// Takes away what `push` has stored, unless another push or its tag relies on it.
-    async fn withdraw(
-        self,
-        manifest: &Manifest,
-        push: &ManifestPush,
-        pushing: Push<'_>,
-    ) -> Result<(), Error> {
-        let Some(_alone) = pushing.fail().await else {
-            return Ok(());
-        };
-        let (parts, digest) = (self.0.parts(), &push.manifest.digest);
-        let mut tagged = tagged(self.0.registry(), self.0.name).await?.into_iter();
-        if tagged.any(|(tag, of)| of == *digest && !push.tags.contains(&tag)) {
-            return Ok(());
-        }
-        let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
-        let deleted = parts.metadata.delete_manifest(self.0.name, digest, subject);
-        deleted.await?;
-        parts.recent.forget(self.0.name);
-        Ok(())
     }
 
     /// Takes a manifest out of the repository, with every tag that points to it; gives these tags.
@@ -281,6 +241,45 @@ impl Manifests<'_> {
         parts.metadata.delete_blob(digest).await?;
         parts.recent.forget(self.0.name);
         Ok(false)
+    }
+}
+
+/// What a manifest is made of, to be looked at once more while it is stored: garbage collection may
+/// have removed a link since the first look. It removes links before it looks at manifests again
+/// and deletes bytes; so what is still linked stays.
+struct References<'a> {
+    manifests: Manifests<'a>,
+    manifest: &'a Manifest,
+    /// Why the manifest is not taken.
+    refusal: Mutex<Option<Error>>,
+}
+
+#[async_trait]
+impl Reliance for References<'_> {
+    async fn holds(&self) -> bool {
+        let checked = self
+            .manifests
+            .check_references(self.manifest, Look::AtLinks);
+        let refusal = checked.await.err();
+        let holds = refusal.is_none();
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        holds
+    }
+}
+
+impl<'a> References<'a> {
+    fn of(manifests: Manifests<'a>, manifest: &'a Manifest) -> Self {
+        Self {
+            manifests,
+            manifest,
+            refusal: Mutex::default(),
+        }
+    }
+
+    fn refusal(self) -> Error {
+        let refusal = self.refusal.into_inner();
+        let refusal = refusal.unwrap_or_else(PoisonError::into_inner);
+        refusal.unwrap_or_else(|| Error::ReferencesUnknown(Vec::new()))
     }
 }
 

@@ -10,7 +10,6 @@ use tokio::sync::Mutex;
 use crate::blobs::Blobs;
 use crate::manifests::Manifests;
 use crate::middleware::Middleware;
-use crate::pushes::Pushes;
 use crate::recent::{Memory, Recent};
 use crate::referrers::Referrers;
 use crate::tags::Tags;
@@ -28,7 +27,6 @@ pub(crate) struct Parts {
     pub(crate) policy: Policy,
     pub(crate) middleware: Middleware,
     pub(crate) recent: Arc<Recent>,
-    pub(crate) pushes: Arc<Pushes>,
     /// Held by the collection that goes on.
     pub(crate) collecting: Arc<Mutex<()>>,
     /// Where clients are sent for bytes; `None` when the registry serves all of them itself.
@@ -47,7 +45,6 @@ impl Registry {
             policy,
             middleware: Middleware::default(),
             recent: Arc::default(),
-            pushes: Arc::default(),
             collecting: Arc::default(),
         }))
     }

@@ -25,7 +25,12 @@ const KEPT_OPEN: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Turns {
     idle: Arc<Mutex<HashMap<String, Vec<File>>>>,
+    queues: Arc<Mutex<HashMap<String, Queue>>>,
 }
+
+/// Those who wait for a turn, of whom the first waits for the lock: others may be more than there
+/// are threads.
+type Queue = Arc<tokio::sync::Mutex<()>>;
 
 /// A locked file.
 #[derive(Debug)]
@@ -62,6 +67,8 @@ pub(crate) async fn take(
     let file = match flock(&file, at_once) {
         Ok(()) => file,
         Err(Errno::WOULDBLOCK) => {
+            let queue = turns.queue(name);
+            let _first = queue.lock().await;
             let wait = move || lock(file, waiting);
             let waited = tokio::task::spawn_blocking(wait).await;
             let waited = waited.map_err(|panic| Error::Unavailable(panic.into()))?;
@@ -101,6 +108,11 @@ impl Turns {
     fn pop(&self, name: &str) -> Option<File> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.get_mut(name)?.pop()
+    }
+
+    fn queue(&self, name: &str) -> Queue {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(queues.entry(name.to_owned()).or_default())
     }
 
     fn push(&self, name: String, file: File) {

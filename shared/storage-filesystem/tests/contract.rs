@@ -156,6 +156,42 @@ async fn a_turn_is_taken_alone_or_shared_with_others() {
     }
 }
 
+/// However many there are.
+#[test]
+fn who_waits_for_a_turn_keeps_nobody_else_from_the_disk() {
+    use std::time::Duration;
+
+    use roadstead_storage::testkit::Store;
+    use roadstead_storage::{DriverExt, Key, Share};
+    const THREADS: usize = 3;
+    let tree = Tree::new(Sync::Never);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(THREADS).enable_time();
+    let runtime = runtime.build().unwrap();
+    let work = async {
+        let (one, other) = (tree.driver(), tree.driver());
+        let alone = other.turn("a", Share::Alone).await.unwrap().unwrap();
+        let waiting: Vec<_> = (0..2 * THREADS)
+            .map(|_| {
+                let one = Arc::clone(&one);
+                tokio::spawn(async move { one.turn("a", Share::Shared).await.map(drop) })
+            })
+            .collect();
+        for round in 0..50 {
+            let key = Key::new(&format!("file/{round}")).unwrap();
+            one.put(&key, "content".into()).await.unwrap();
+        }
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+        drop(alone);
+        for waiting in waiting {
+            waiting.await.unwrap().unwrap();
+        }
+    };
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), work).await });
+    ended.unwrap();
+}
+
 /// What is collected is what has been content for long, not what was sent long ago.
 #[tokio::test]
 async fn content_is_as_old_as_its_commit() {

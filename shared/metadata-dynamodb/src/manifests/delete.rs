@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use roadstead_metadata::Error;
+use roadstead_metadata::{Error, ManifestPush};
 use roadstead_oci::{Digest, RepositoryName, Tag};
 
 use crate::dynamodb::DynamoDb;
@@ -64,6 +64,26 @@ impl DynamoDb {
         let transaction = deletion(name, digest, subject, &row)?;
         // Refused means that it was pushed or deleted just now.
         Ok(self.table.commit(transaction).await? == Outcome::Done)
+    }
+
+    /// Removes what a push has stored as `version`, unless the manifest was there before or was
+    /// pushed again since: then others were told that it is stored.
+    pub(super) async fn withdraw(&self, push: &ManifestPush, version: &str) -> Result<(), Error> {
+        let (name, digest) = (&push.repository, &push.manifest.digest);
+        let row = self.table.get(&keys::revision(name, digest)).await?;
+        let Some(row) = row else {
+            return Ok(());
+        };
+        if row.text("version")? != version || row.text("before")? != version {
+            return Ok(());
+        }
+        let subject = push.referrer.as_ref().map(|referrer| &referrer.subject);
+        let mut transaction = deletion(name, digest, subject, &row)?;
+        let tags: BTreeSet<Tag> = push.tags.iter().cloned().collect();
+        let tags: Vec<Tag> = tags.into_iter().collect();
+        delete_tags(name, digest, &tags, &mut transaction);
+        let _somebody_came = self.table.commit(transaction).await?;
+        Ok(())
     }
 }
 

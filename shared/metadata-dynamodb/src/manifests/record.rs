@@ -17,7 +17,9 @@ use crate::row::{Row, binary, moment, text};
 use crate::table::{ATTEMPTS, Contention, Outcome, Transaction};
 
 impl DynamoDb {
-    pub(super) async fn push(&self, push: &ManifestPush) -> Result<(), Error> {
+    /// Gives the version that the manifest has by this push, as long as it has all of its tags by
+    /// one transaction and nobody else has pushed it since.
+    pub(super) async fn push(&self, push: &ManifestPush) -> Result<String, Error> {
         self.enlist(&push.repository, Known::Manifests).await?;
         // Fixed ones first: of two pushes with the same ones, one finds them taken at once.
         let others: BTreeSet<&Tag> = push.tags.iter().collect();
@@ -25,10 +27,11 @@ impl DynamoDb {
         let tags: Vec<&Tag> = push.fixed.iter().chain(others).collect();
         let (first, rest) = tags.split_at(tags.len().min(TAGS_AT_ONCE));
         for _ in 0..ATTEMPTS {
-            if self.push_manifest(push, first).await? == Outcome::Done
+            let version = Uuid::new_v4().to_string();
+            if self.push_manifest(push, first, &version).await? == Outcome::Done
                 && self.push_tags(push, rest).await? == Outcome::Done
             {
-                return Ok(());
+                return Ok(version);
             }
             self.check_fixed(push).await?;
         }
@@ -48,12 +51,17 @@ impl DynamoDb {
 
     /// The manifest and all that comes with it. Refused when its content was stored by another
     /// push meanwhile, or a fixed tag points elsewhere.
-    async fn push_manifest(&self, push: &ManifestPush, tags: &[&Tag]) -> Result<Outcome, Error> {
+    async fn push_manifest(
+        &self,
+        push: &ManifestPush,
+        tags: &[&Tag],
+        version: &str,
+    ) -> Result<Outcome, Error> {
         let (name, manifest) = (&push.repository, &push.manifest);
         let mut transaction = Transaction::default();
         transaction.update(
             &keys::revision(name, &manifest.digest),
-            revision(push),
+            revision(push, version),
             None,
         );
         let row = reference(push, &keys::by_digest(name, &manifest.digest), INLINE);
@@ -78,7 +86,8 @@ impl DynamoDb {
         let revision = keys::revision(&push.repository, &push.manifest.digest);
         for tags in tags.chunks(TAGS_AT_ONCE) {
             let mut transaction = Transaction::default();
-            let update = Expression::new("SET #version = :version").with(":version", version());
+            let update = Expression::new("SET #version = :version");
+            let update = update.with(":version", text(Uuid::new_v4()));
             transaction.update(&revision, update, Some(Expression::is_there()));
             put_tags(push, tags, &mut transaction);
             if self.table.commit(transaction).await? == Outcome::Refused {
@@ -141,16 +150,15 @@ pub(crate) fn orphan(key: &str) -> Row {
     Row::new(&keys::orphan(key)).with("since", moment(SystemTime::now()))
 }
 
-fn version() -> AttributeValue {
-    text(Uuid::new_v4())
-}
-
-fn revision(push: &ManifestPush) -> Expression {
-    let mut set = "SET #digest = :digest, #modified = :now, #version = :version".to_owned();
+/// The version before is its own of a manifest that was not there.
+fn revision(push: &ManifestPush, version: &str) -> Expression {
+    let mut set = "SET #digest = :digest, #modified = :now, #version = :version, \
+                   #before = if_not_exists(#version, :version)"
+        .to_owned();
     let mut values = vec![
         (":digest", text(&push.manifest.digest)),
         (":now", moment(SystemTime::now())),
-        (":version", version()),
+        (":version", text(version)),
     ];
     if let Some(referrer) = &push.referrer {
         set += ", #subject = :subject";

@@ -93,7 +93,9 @@ async fn a_manifest_is_not_swept_while_a_tag_points_to_it() {
     back_end.record(&push(&image, &["t"])).await.unwrap();
     let sweep = async || {
         back_end
-            .sweep_manifest(&name, &image.digest, None, later())
+            .sweep(&name)
+            .await?
+            .manifest(&image.digest, None, later())
             .await
     };
     assert!(!sweep().await.unwrap());

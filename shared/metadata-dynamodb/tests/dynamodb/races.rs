@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use roadstead_metadata::testkit::Store;
-use roadstead_metadata::{BlobStore, Error, LinkStore, ManifestStore, Page, TagStore, UploadStore};
+use roadstead_metadata::{
+    BlobStore, Error, HashState, LinkStore, ManifestStore, Page, Reliance, TagStore, UploadStore,
+};
 use roadstead_metadata_dynamodb::DynamoDb;
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
 use roadstead_oci::Reference;
@@ -92,7 +95,9 @@ async fn delete(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
 async fn sweep(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
     let digest = manifest("1", 1).digest;
     back_end
-        .sweep_manifest(&app(), &digest, Some(&subject()), later())
+        .sweep(&app())
+        .await?
+        .manifest(&digest, Some(&subject()), later())
         .await
         .map(drop)
 }
@@ -150,6 +155,45 @@ async fn a_manifest_is_deleted_while_it_is_pushed() {
         assert_eq!(new, 100, "the push was last");
     })
     .await;
+}
+
+struct Refusing;
+
+#[async_trait]
+impl Reliance for Refusing {
+    async fn holds(&self) -> bool {
+        false
+    }
+}
+
+async fn push_refused(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
+    let is_taken = back_end
+        .record_if(&push(&manifest("1", 1), &["new"]), &Refusing)
+        .await?;
+    assert!(!is_taken);
+    Ok(())
+}
+
+/// At each of its calls, also between the look at the manifest and its removal.
+#[tokio::test]
+async fn a_push_comes_while_one_of_the_same_manifest_is_refused() {
+    for tags in [&["new"][..], &["other"], &[]] {
+        let push_taken = async |_: &Table, back_end: DynamoDb| {
+            back_end.record(&push(&manifest("1", 1), tags)).await
+        };
+        let after = async |table: &Table, held, other| {
+            both_succeed(table, held, other).await;
+            let metadata = table.back_end();
+            let image = manifest("1", 1);
+            let tags = tags.iter().map(|text| Reference::Tag(tag(text)));
+            for reference in tags.chain([Reference::Digest(image.digest.clone())]) {
+                let found = metadata.manifest(&app(), &reference).await.unwrap();
+                assert_eq!(found.as_ref(), Some(&image), "{reference}");
+            }
+        };
+        interleave(nothing, push_refused, push_taken, after).await;
+        interleave(nothing, push_taken, push_refused, after).await;
+    }
 }
 
 /// Whoever can read a tag can pull what it points to.
@@ -485,4 +529,47 @@ async fn two_processes_push_to_a_new_repository() {
         assert_eq!(tags, BTreeSet::from(["new", "other"].map(tag)));
     })
     .await;
+}
+
+/// Of bytes that were lost, while another process ends the upload or makes it a blob: what is
+/// forgotten then is forgotten already, and nothing of the upload comes back.
+#[tokio::test]
+async fn an_upload_ends_while_states_of_its_hash_are_forgotten() {
+    const ID: &str = "0-0-1";
+    let begun = async |table: &Table, back_end: &DynamoDb| {
+        begin(table, back_end, ID).await.unwrap();
+        let state = HashState {
+            offset: 7,
+            state: [1; _],
+            identity: None,
+        };
+        back_end
+            .save_hash_state(&session(ID), &state)
+            .await
+            .unwrap();
+    };
+    let forget = async |_: &Table, back_end: DynamoDb| {
+        let found = back_end.hash_state(&session(ID), 3).await?;
+        assert!(found.is_none(), "of bytes that are not there");
+        Ok(())
+    };
+    let purge = async |_: &Table, back_end: DynamoDb| back_end.purge(&app(), ID).await;
+    interleave(begun, forget, purge, async |table, held, other| {
+        both_succeed(table, held, other).await;
+        let left = table.back_end().uploads(&app()).await.unwrap();
+        assert!(left.is_empty(), "{left:?}");
+        let rows = table.rows().await;
+        let of_uploads = rows.iter().filter(|(pk, _)| pk.starts_with("upload#"));
+        assert_eq!(of_uploads.count(), 0, "{rows:?}");
+    })
+    .await;
+    let end = async |_: &Table, back_end: DynamoDb| back_end.end(&app(), ID).await;
+    let adopt = async |_: &Table, back_end: DynamoDb| adopt(&back_end, ID).await;
+    let has_ended = async |table: &Table, held, other| {
+        both_succeed(table, held, other).await;
+        let found = table.back_end().upload(&app(), ID).await.unwrap();
+        assert!(found.is_none(), "{found:?}");
+    };
+    interleave(begun, forget, end, has_ended).await;
+    interleave(begun, forget, adopt, has_ended).await;
 }

@@ -60,7 +60,9 @@ async fn step(step: usize, table: &Table, back_end: &DynamoDb) -> Result<String,
         14 => {
             back_end.record(&push(&small, &[])).await?;
             back_end
-                .sweep_manifest(&app, &small.digest, Some(&subject), later())
+                .sweep(&app)
+                .await?
+                .manifest(&small.digest, Some(&subject), later())
                 .await?;
         }
         15 => {

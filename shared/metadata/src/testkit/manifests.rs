@@ -16,7 +16,9 @@ pub async fn what_is_not_there_is_none(store: &dyn Store) -> Outcome {
     assert_eq!(metadata.revision(&app, &digest).await?, None);
     assert_eq!(metadata.delete_manifest(&app, &digest, None).await?, []);
     metadata
-        .sweep_manifest(&app, &digest, Some(&digest), later())
+        .sweep(&app)
+        .await?
+        .manifest(&digest, Some(&digest), later())
         .await?;
     assert_eq!(metadata.revisions(&app, Page::ALL).await?, []);
     assert_eq!(metadata.tag(&app, &tag("latest")).await?, None);
@@ -268,7 +270,9 @@ pub async fn a_sweep_spares_what_is_tagged(store: &dyn Store) -> Outcome {
     metadata.record(&push("app", &kept, &["latest"])).await?;
     for _ in 0..2 {
         metadata
-            .sweep_manifest(&app, &swept.digest, Some(&subject), later())
+            .sweep(&app)
+            .await?
+            .manifest(&swept.digest, Some(&subject), later())
             .await?;
         assert_eq!(
             metadata.manifest(&app, &by_digest(&swept.digest)).await?,
@@ -291,8 +295,9 @@ pub async fn what_is_pushed_again_is_not_swept(store: &dyn Store) -> Outcome {
     metadata.record(&push("app", &image, &[])).await?;
     let sweep = async |since| {
         let metadata = store.metadata();
-        let swept = metadata.sweep_manifest(&app, &image.digest, Some(&subject), since);
-        let swept = swept.await?;
+        let sweep = metadata.sweep(&app).await?;
+        let swept = sweep.manifest(&image.digest, Some(&subject), since).await?;
+        drop(sweep);
         let is_there = metadata.revision(&app, &image.digest).await?.is_some();
         let referrers = referrers_of(&*metadata, "app", &subject, None, Page::ALL).await?;
         assert_eq!(referrers.len(), usize::from(is_there));
@@ -302,6 +307,56 @@ pub async fn what_is_pushed_again_is_not_swept(store: &dyn Store) -> Outcome {
     assert_eq!(sweep(before).await?, (false, true));
     assert_eq!(sweep(later()).await?, (true, false));
     assert_eq!(sweep(later()).await?, (false, false));
+    Ok(())
+}
+
+struct Answer(bool);
+
+#[async_trait]
+impl Reliance for Answer {
+    async fn holds(&self) -> bool {
+        self.0
+    }
+}
+
+/// By the process that was refused, or another one.
+pub async fn a_push_that_lacks_something_takes_nothing_from_another(store: &dyn Store) -> Outcome {
+    let (metadata, app, image) = (store.metadata(), name("app"), manifest("1"));
+    metadata.record(&push("app", &image, &["latest"])).await?;
+    for metadata in [metadata, store.metadata()] {
+        for tags in [&["latest"][..], &["other"], &[]] {
+            let refused = push("app", &image, tags);
+            assert!(!metadata.record_if(&refused, &Answer(false)).await?);
+            for reference in [by_tag("latest"), by_digest(&image.digest)] {
+                let found = metadata.manifest(&app, &reference).await?;
+                assert_eq!(found.as_ref(), Some(&image));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nor does one that lacks nothing lack its tags.
+pub async fn a_push_that_lacks_something_has_no_tag(store: &dyn Store) -> Outcome {
+    let (metadata, app, image) = (store.metadata(), name("app"), manifest("1"));
+    let image = push("app", &image, &["a", "b"]);
+    let fixing = ManifestPush {
+        fixed: [tag("b")].into(),
+        ..image.clone()
+    };
+    for push in [image, fixing] {
+        assert!(!metadata.record_if(&push, &Answer(false)).await?);
+        for text in ["a", "b"] {
+            assert_eq!(metadata.tag(&app, &tag(text)).await?, None);
+            assert_eq!(metadata.manifest(&app, &by_tag(text)).await?, None);
+        }
+        assert!(metadata.record_if(&push, &Answer(true)).await?);
+        let tagged = metadata.manifest(&app, &by_tag("b")).await?;
+        assert_eq!(tagged.as_ref(), Some(&push.manifest));
+        let digest = &push.manifest.digest;
+        let removed = metadata.delete_manifest(&app, digest, None).await?;
+        assert_eq!(removed, [tag("a"), tag("b")]);
+    }
     Ok(())
 }
 

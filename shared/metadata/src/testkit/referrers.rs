@@ -89,7 +89,9 @@ pub async fn an_edge_goes_with_its_manifest(store: &dyn Store) -> Outcome {
         metadata.record(&push("app", &image, &[])).await?;
         assert_eq!(listed().await?, [image.digest.to_string()]);
         metadata
-            .sweep_manifest(&app, &image.digest, Some(&subject), later())
+            .sweep(&app)
+            .await?
+            .manifest(&image.digest, Some(&subject), later())
             .await?;
         assert_eq!(listed().await?, Vec::<String>::new());
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
 
-use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer};
+use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer, Sweep};
 use roadstead_oci::{Digest, Manifest, Reference, RepositoryName};
 use roadstead_storage::{DriverExt, Key};
 
@@ -55,7 +55,10 @@ pub(super) async fn sweep(
             }
         }
         for repository in repositories(registry).await? {
+            // A push may have stored the bytes of its manifest, and nothing else yet.
+            let pushes_wait = registry.parts().metadata.sweep(&repository).await?;
             look_again(registry, marks, &repository, cutoff).await?;
+            drop(pushes_wait);
         }
     }
     report(Finding::Marked(summary));
@@ -113,12 +116,10 @@ async fn sweep_repository(
     repository: &RepositoryName,
     cutoff: SystemTime,
 ) -> Result<(), Error> {
-    // A push that began before `cutoff` may have stored an old manifest whose tag is still to come.
-    registry
-        .parts()
-        .metadata
-        .wait_for_pushes(repository)
-        .await?;
+    let metadata = &registry.parts().metadata;
+    // A push that began before `cutoff` may have stored an old manifest whose tag is still to come,
+    // and one that comes now would find links that are about to go.
+    let sweep = metadata.sweep(repository).await?;
     let tags = tagged(registry, repository).await?;
     marks
         .marked
@@ -130,7 +131,6 @@ async fn sweep_repository(
     let manifests: Vec<EligibleManifest> = manifests.cloned().collect();
     let links = marks.links.iter().filter(|(of, _)| of == repository);
     let links: Vec<Digest> = links.map(|(_, digest)| digest.clone()).collect();
-    let metadata = &registry.parts().metadata;
     let mut records = Records::new();
     for EligibleManifest {
         digest, contents, ..
@@ -141,8 +141,7 @@ async fn sweep_repository(
         let record = metadata.manifest(repository, &reference).await?;
         records.extend(record.map(|record| (digest.clone(), record)));
         let subject = contents.subject.as_ref();
-        let swept = metadata.sweep_manifest(repository, digest, subject, cutoff);
-        if !swept.await? {
+        if !sweep.manifest(digest, subject, cutoff).await? {
             // It was pushed since the look before, if it is there: the next look will tell.
             records.remove(digest);
         }
@@ -152,7 +151,8 @@ async fn sweep_repository(
     }
     registry.parts().recent.forget(repository);
     let needed = look_again(registry, marks, repository, cutoff).await?;
-    let is_needed = bring_back(registry, marks, (manifests, records), needed, cutoff).await?;
+    let gone = (manifests, records);
+    let is_needed = bring_back(registry, marks, &*sweep, gone, needed, cutoff).await?;
     for digest in links.iter().filter(|digest| is_needed(digest)) {
         metadata.link(repository, digest, None).await?;
     }
@@ -164,6 +164,7 @@ async fn sweep_repository(
 async fn bring_back(
     registry: &Registry,
     marks: &mut Marks,
+    sweep: &dyn Sweep,
     (manifests, mut records): (Vec<EligibleManifest>, Records),
     needed: Needed,
     cutoff: SystemTime,
@@ -192,7 +193,7 @@ async fn bring_back(
         }
         for manifest in returning {
             if let Some(record) = records.remove(&manifest.digest) {
-                store_again(registry, &manifest, record).await?;
+                store_again(sweep, &manifest, record).await?;
             }
             needed.insert(manifest.digest.clone());
             needed.extend(manifest.contents.parts);
@@ -214,7 +215,7 @@ async fn is_young(registry: &Registry, digest: &Digest, cutoff: SystemTime) -> R
 }
 
 async fn store_again(
-    registry: &Registry,
+    sweep: &dyn Sweep,
     manifest: &EligibleManifest,
     record: ManifestRecord,
 ) -> Result<(), Error> {
@@ -229,8 +230,7 @@ async fn store_again(
         tags: Vec::new(),
         fixed: BTreeSet::new(),
     };
-    registry.parts().metadata.record(&push).await?;
-    Ok(())
+    Ok(sweep.restore(&push).await?)
 }
 
 /// Deletes a blob that is still unmarked and still old.

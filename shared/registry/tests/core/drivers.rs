@@ -1,7 +1,8 @@
 //! Drivers that make trouble.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use roadstead_storage::{
     Apart, ByteRange, ContentStat, Driver, Entry, Error, Key, ListOptions, MemoryDriver,
     NotedUploads, Object, Share, Stat, Turn, Upload, UploadNotes, UrlSigner, Write,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
 /// What happens around an operation of the store.
 #[async_trait]
@@ -38,6 +39,33 @@ pub(crate) enum When {
 pub(crate) struct Troubled {
     store: MemoryDriver,
     trouble: Arc<dyn Trouble>,
+    /// What all processes have that are to wait for each other.
+    turns: Option<Turns>,
+}
+
+/// Locks between processes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turns(Arc<Mutex<HashMap<String, Arc<RwLock<()>>>>>);
+
+impl Turns {
+    async fn take(&self, name: &str, share: Share) -> Turn {
+        let turn = Arc::clone(self.0.lock().unwrap().entry(name.to_owned()).or_default());
+        match share {
+            Share::Shared => Box::new(turn.read_owned().await),
+            Share::Alone => Box::new(turn.write_owned().await),
+        }
+    }
+}
+
+/// None at all.
+#[derive(Debug)]
+struct Calm;
+
+#[async_trait]
+impl Trouble for Calm {
+    async fn before(&self) -> When {
+        When::Never
+    }
 }
 
 /// Fails one operation.
@@ -125,24 +153,41 @@ impl Troubled {
             arrived: Notify::new(),
             released: Notify::new(),
         });
-        let (store, trouble) = (store.clone(), Arc::clone(&hold) as Arc<dyn Trouble>);
-        (Self { store, trouble }, hold)
+        (
+            Self::new(store, Arc::clone(&hold) as Arc<dyn Trouble>),
+            hold,
+        )
     }
 
     /// Fails the operation number `at`, counted from 1.
     pub(crate) fn failing(store: &MemoryDriver, at: usize, when: When) -> Self {
         let countdown = AtomicUsize::new(at);
-        let store = store.clone();
-        let trouble = Arc::new(FailOnce { countdown, when });
-        Self { store, trouble }
+        Self::new(store, Arc::new(FailOnce { countdown, when }))
     }
 
     /// Every operation lasts as long as chance will have it, the same each time for one `seed`.
     pub(crate) fn dawdling(store: &MemoryDriver, seed: u64) -> Self {
         let random = AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let store = store.clone();
-        let trouble = Arc::new(Dawdle { random });
-        Self { store, trouble }
+        Self::new(store, Arc::new(Dawdle { random }))
+    }
+
+    /// Does what it is told.
+    pub(crate) fn calm(store: &MemoryDriver) -> Self {
+        Self::new(store, Arc::new(Calm))
+    }
+
+    /// A process that waits for others with the same `turns`.
+    pub(crate) fn with_turns(self, turns: Option<&Turns>) -> Self {
+        let turns = turns.cloned();
+        Self { turns, ..self }
+    }
+
+    fn new(store: &MemoryDriver, trouble: Arc<dyn Trouble>) -> Self {
+        Self {
+            store: store.clone(),
+            trouble,
+            turns: None,
+        }
     }
 }
 
@@ -227,7 +272,10 @@ impl Driver for Troubled {
     }
 
     async fn turn(&self, name: &str, share: Share) -> Result<Option<Turn>, Error> {
-        self.store.turn(name, share).await
+        match &self.turns {
+            Some(turns) => Ok(Some(turns.take(name, share).await)),
+            None => self.store.turn(name, share).await,
+        }
     }
 
     async fn abandon(&self, prefix: &Key, since: SystemTime) -> Result<usize, Error> {

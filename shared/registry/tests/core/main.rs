@@ -16,3 +16,4 @@ mod purge;
 mod recent;
 mod recorded;
 mod resume;
+mod servers;
