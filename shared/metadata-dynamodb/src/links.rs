@@ -44,24 +44,7 @@ impl LinkStore for DynamoDb {
     }
 
     async fn unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error> {
-        for _ in 0..ATTEMPTS {
-            let Some(row) = self.link_of(repository, digest).await? else {
-                return Ok(false);
-            };
-            // A link that is made meanwhile may have an alias more.
-            let unchanged = Expression::new("#modified = :modified");
-            let unchanged = unchanged.with(":modified", moment(row.moment("modified")?));
-            let mut transaction = Transaction::default();
-            let canonical = row.parsed("digest")?;
-            transaction.delete(&keys::link(repository, &canonical), Some(unchanged));
-            for alias in row.set::<Digest>("aliases")? {
-                transaction.delete(&keys::link(repository, &alias), None);
-            }
-            if self.table.commit(transaction).await? == Outcome::Done {
-                return Ok(true);
-            }
-        }
-        Err(Error::Unavailable(Box::new(Contention)))
+        self.unlink_older(repository, digest, None).await
     }
 
     async fn links(
@@ -76,6 +59,37 @@ impl LinkStore for DynamoDb {
 }
 
 impl DynamoDb {
+    /// Takes a blob out of the repository, unless it was linked at `since` or later.
+    pub(crate) async fn unlink_older(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        since: Option<SystemTime>,
+    ) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS {
+            let Some(row) = self.link_of(repository, digest).await? else {
+                return Ok(false);
+            };
+            let modified = row.moment("modified")?;
+            if since.is_some_and(|since| modified >= since) {
+                return Ok(false);
+            }
+            // A link that is made meanwhile may have an alias more.
+            let unchanged = Expression::new("#modified = :modified");
+            let unchanged = unchanged.with(":modified", moment(modified));
+            let mut transaction = Transaction::default();
+            let canonical = row.parsed("digest")?;
+            transaction.delete(&keys::link(repository, &canonical), Some(unchanged));
+            for alias in row.set::<Digest>("aliases")? {
+                transaction.delete(&keys::link(repository, &alias), None);
+            }
+            if self.table.commit(transaction).await? == Outcome::Done {
+                return Ok(true);
+            }
+        }
+        Err(Error::Unavailable(Box::new(Contention)))
+    }
+
     /// The row of the blob's canonical digest.
     async fn link_of(
         &self,

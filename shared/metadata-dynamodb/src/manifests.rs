@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use roadstead_metadata::{
-    BlobStore, Error, Linked, ManifestPush, ManifestRecord, ManifestStore, Page, Reliance, Sweep,
+    BlobStore, Error, LinkStore, Linked, ManifestPush, ManifestRecord, ManifestStore, Page,
+    Reliance, Sweep,
 };
 use roadstead_oci::{Digest, Digester, Reference, RepositoryName, Tag};
 
@@ -120,6 +121,17 @@ impl Sweep for TableSweep<'_> {
 
     async fn restore(&self, push: &ManifestPush) -> Result<(), Error> {
         self.table.record(push).await
+    }
+
+    async fn unlink(&self, digest: &Digest, since: SystemTime) -> Result<bool, Error> {
+        let unlinked = self
+            .table
+            .unlink_older(self.repository, digest, Some(since));
+        unlinked.await
+    }
+
+    async fn link(&self, digest: &Digest) -> Result<(), Error> {
+        self.table.link(self.repository, digest, None).await
     }
 }
 

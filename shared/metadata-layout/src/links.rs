@@ -1,8 +1,11 @@
 //! Which blobs a repository has.
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use roadstead_metadata::{Error, LinkStore, Linked, Page};
 use roadstead_oci::{Digest, RepositoryName};
+use roadstead_storage::DriverExt;
 
 use crate::layout::{Layout, link, unavailable};
 use crate::paths;
@@ -31,12 +34,8 @@ impl LinkStore for Layout {
         digest: &Digest,
         alias: Option<&Digest>,
     ) -> Result<(), Error> {
-        let mut writes = Vec::with_capacity(2);
-        for name in std::iter::once(digest).chain(alias) {
-            let key = paths::layer_link(repository, name).map_err(unavailable)?;
-            writes.push(link(key, digest));
-        }
-        self.write(&writes).await
+        let _turn = self.push_turn(repository).await?;
+        self.write_link(repository, digest, alias).await
     }
 
     async fn unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error> {
@@ -58,5 +57,34 @@ impl LinkStore for Layout {
     ) -> Result<Vec<Linked>, Error> {
         let prefix = paths::layers(repository).map_err(unavailable)?;
         self.linked_digests(&prefix, page).await
+    }
+}
+
+impl Layout {
+    /// Links a blob in the repository's turn.
+    pub(crate) async fn write_link(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        alias: Option<&Digest>,
+    ) -> Result<(), Error> {
+        let mut writes = Vec::with_capacity(2);
+        for name in std::iter::once(digest).chain(alias) {
+            let key = paths::layer_link(repository, name).map_err(unavailable)?;
+            writes.push(link(key, digest));
+        }
+        self.write(&writes).await
+    }
+
+    /// Whether a blob was linked then or later.
+    pub(crate) async fn is_linked_since(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        since: SystemTime,
+    ) -> Result<bool, Error> {
+        let key = paths::layer_link(repository, digest).map_err(unavailable)?;
+        let link = self.driver.try_stat(&key).await.map_err(unavailable)?;
+        Ok(link.is_some_and(|link| link.modified >= since))
     }
 }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use roadstead_metadata::{Error, ManifestPush, Page, Sweep, TagStore};
+use roadstead_metadata::{Error, LinkStore, ManifestPush, Page, Sweep, TagStore};
 use roadstead_oci::{Digest, RepositoryName};
 use roadstead_storage::DriverExt;
 
@@ -47,5 +47,17 @@ impl Sweep for LayoutSweep<'_> {
     async fn restore(&self, push: &ManifestPush) -> Result<(), Error> {
         self.layout.write_push(push, None).await?;
         Ok(())
+    }
+
+    async fn unlink(&self, digest: &Digest, since: SystemTime) -> Result<bool, Error> {
+        let Self {
+            layout, repository, ..
+        } = self;
+        let is_young = layout.is_linked_since(repository, digest, since).await?;
+        Ok(!is_young && layout.unlink(repository, digest).await?)
+    }
+
+    async fn link(&self, digest: &Digest) -> Result<(), Error> {
+        self.layout.write_link(self.repository, digest, None).await
     }
 }

@@ -97,6 +97,14 @@ pub trait Sweep: Send + Sync {
 
     /// Does what [`ManifestStore::record`] does, for a manifest of this repository.
     async fn restore(&self, push: &ManifestPush) -> Result<(), Error>;
+
+    /// Takes a blob out of the repository by its canonical digest, as [`LinkStore::unlink`] does. `false`, and it stays, when
+    /// it was linked at `since` or later: its client was told that it is there. Where links can be
+    /// made meanwhile, this holds as far as a look right before can tell.
+    async fn unlink(&self, digest: &Digest, since: SystemTime) -> Result<bool, Error>;
+
+    /// Does what [`LinkStore::link`] does, for a blob of this repository.
+    async fn link(&self, digest: &Digest) -> Result<(), Error>;
 }
 
 /// Tags of repositories.

@@ -166,6 +166,7 @@ macro_rules! metadata_suite {
             of_many_pushes_of_one_tag_one_is_last
             of_pushes_that_fix_a_tag_one_has_it
             what_is_pushed_again_is_not_swept
+            what_is_linked_again_is_not_swept
             a_push_that_lacks_something_takes_nothing_from_another
             a_push_that_lacks_something_has_no_tag
             a_push_and_a_deletion_leave_no_half

@@ -157,7 +157,8 @@ impl Blobs<'_> {
     }
 
     /// Links a blob that `from` has, and must still have afterwards: then garbage collection,
-    /// which removes links before it looks at all of them again, keeps it.
+    /// which removes links before it looks at all of them again, keeps it. Otherwise the link stays,
+    /// with bytes or without: another request may have made the same one and was told so.
     async fn link_from(
         self,
         from: &RepositoryName,
@@ -170,7 +171,6 @@ impl Blobs<'_> {
         let since = recent.now();
         metadata.link(self.0.name, canonical, alias).await?;
         let Some((_, size)) = self.found_in(from, digest).await? else {
-            metadata.unlink(self.0.name, canonical).await?;
             return Ok(false);
         };
         recent.link_blob(self.0.name, [canonical, digest], size, since);

@@ -50,6 +50,26 @@ pub async fn an_alias_names_the_same_blob(store: &dyn Store) -> Outcome {
     Ok(())
 }
 
+/// Which is what an upload between a look at it and the sweep amounts to.
+pub async fn what_is_linked_again_is_not_swept(store: &dyn Store) -> Outcome {
+    let (metadata, app) = (store.metadata(), name("app"));
+    let (digest, alias) = (sha256(b"blob"), sha512(b"blob"));
+    metadata.link(&app, &digest, Some(&alias)).await?;
+    let sweep = metadata.sweep(&app).await?;
+    let before = SystemTime::now() - Duration::from_secs(60);
+    assert!(!sweep.unlink(&digest, before).await?);
+    assert_eq!(metadata.linked(&app, &alias).await?.as_ref(), Some(&digest));
+    assert!(sweep.unlink(&digest, later()).await?);
+    assert!(!sweep.unlink(&digest, later()).await?);
+    assert_eq!(metadata.linked(&app, &digest).await?, None);
+    sweep.link(&digest).await?;
+    assert_eq!(
+        metadata.linked(&app, &digest).await?.as_ref(),
+        Some(&digest)
+    );
+    Ok(())
+}
+
 /// In pages of any size.
 pub async fn links_are_listed_in_the_order_of_their_digests(store: &dyn Store) -> Outcome {
     let metadata = store.metadata();

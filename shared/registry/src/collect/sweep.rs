@@ -147,14 +147,14 @@ async fn sweep_repository(
         }
     }
     for digest in &links {
-        metadata.unlink(repository, digest).await?;
+        sweep.unlink(digest, cutoff).await?;
     }
     registry.parts().recent.forget(repository);
     let needed = look_again(registry, marks, repository, cutoff).await?;
     let gone = (manifests, records);
     let is_needed = bring_back(registry, marks, &*sweep, gone, needed, cutoff).await?;
     for digest in links.iter().filter(|digest| is_needed(digest)) {
-        metadata.link(repository, digest, None).await?;
+        sweep.link(digest).await?;
     }
     Ok(())
 }

@@ -15,5 +15,6 @@ mod noted;
 mod purge;
 mod recent;
 mod recorded;
+mod relinked;
 mod resume;
 mod servers;

@@ -18,7 +18,7 @@ use crate::kit::{
 };
 
 /// Processes on one store.
-struct Site {
+pub(crate) struct Site {
     store: MemoryDriver,
     /// Where the store has locks.
     turns: Option<Turns>,
@@ -32,7 +32,7 @@ struct Prepared {
 }
 
 impl Site {
-    fn new(has_locks: bool) -> Self {
+    pub(crate) fn new(has_locks: bool) -> Self {
         Self {
             store: MemoryDriver::new(),
             turns: has_locks.then(Turns::default),
@@ -43,12 +43,12 @@ impl Site {
         registry(&driver.with_turns(self.turns.as_ref()))
     }
 
-    fn calm(&self) -> Registry {
+    pub(crate) fn calm(&self) -> Registry {
         self.process(Troubled::calm(&self.store))
     }
 
     /// One that is held before its operation number `at`.
-    fn held(&self, at: usize) -> (Registry, std::sync::Arc<Hold>) {
+    pub(crate) fn held(&self, at: usize) -> (Registry, std::sync::Arc<Hold>) {
         let (driver, hold) = Troubled::holding(&self.store, at);
         (self.process(driver), hold)
     }
@@ -148,11 +148,11 @@ struct Held {
 }
 
 /// Until all wait: the clock stands still while anything can be done.
-async fn settle() {
+pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-async fn has_arrived(hold: &Hold) -> bool {
+pub(crate) async fn has_arrived(hold: &Hold) -> bool {
     timeout(Duration::from_secs(1), hold.arrival())
         .await
         .is_ok()
