@@ -64,11 +64,7 @@ impl Process {
         });
         driver.write(&[first]).await.unwrap_or_default();
         proxy.rule(|_| Fate::Pass);
-        // Nor has it to find out what signs memos.
-        let nobodys = "0".repeat(64);
-        let key = Key::new("first").unwrap();
-        let recalled = driver.noted_uploads().unwrap().recall(&key, &nobodys);
-        assert!(recalled.await.is_none());
+        support::read_what_signs_memos(&*driver).await;
         let layout = Arc::new(Layout::new(Arc::clone(&driver), Options::default()));
         let registry = Registry::new(layout, Arc::clone(&driver), Policy::default());
         proxy.requests();

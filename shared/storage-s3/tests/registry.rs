@@ -31,7 +31,7 @@ struct Counted {
 }
 
 impl Counted {
-    /// A registry that has nothing in memory but what the probe of the store has found.
+    /// A registry that has nothing in memory but what it finds out about the store once.
     async fn registry(&self) -> Registry {
         let config = Config {
             endpoint: Some(self.proxy.url.clone()),
@@ -39,6 +39,7 @@ impl Counted {
         };
         let driver: Arc<dyn Driver> = Arc::new(S3Driver::new(config).unwrap());
         driver.write(&[first()]).await.unwrap();
+        support::read_what_signs_memos(&*driver).await;
         self.proxy.requests();
         let layout = Layout::new(Arc::clone(&driver), Options::default());
         let policy = Policy {

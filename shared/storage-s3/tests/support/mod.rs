@@ -11,6 +11,7 @@
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
+use roadstead_storage::{Driver, Key};
 use roadstead_storage_s3::{Config, S3Driver};
 use roadstead_tests::{ministack, skip, swift};
 use uuid::Uuid;
@@ -19,6 +20,13 @@ pub(crate) mod proxied;
 pub(crate) mod proxy;
 
 pub(crate) use roadstead_tests::ministack::BUCKET;
+
+/// What a process does once, at the first upload in parts that it begins or ends.
+pub(crate) async fn read_what_signs_memos(driver: &dyn Driver) {
+    let (key, nobodys) = (Key::new("first").unwrap(), "0".repeat(64));
+    let recalled = driver.noted_uploads().unwrap().recall(&key, &nobodys);
+    assert!(recalled.await.is_none());
+}
 
 /// A folder in a bucket that no other test uses.
 pub(crate) struct Folder {
