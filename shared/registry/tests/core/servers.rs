@@ -232,7 +232,8 @@ async fn meet_at_every_step(has_locks: bool) {
         let mut met = 0;
         for push_at in FIRST.. {
             let mut was_held = false;
-            for collect_at in 1.. {
+            // Every second one; the other ones with the next step of the push.
+            for collect_at in (1 + push_at % 2..).step_by(2) {
                 let site = Site::new(has_locks);
                 let held = meet(&site, by, (push_at, collect_at), order).await;
                 was_held |= held.push;
@@ -245,7 +246,7 @@ async fn meet_at_every_step(has_locks: bool) {
                 break;
             }
         }
-        assert!(met > 100, "{met} meetings {order:?}, by {by:?}");
+        assert!(met > 50, "{met} meetings {order:?}, by {by:?}");
     }
 }
 
