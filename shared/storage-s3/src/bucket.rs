@@ -11,11 +11,13 @@ use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{Delete, MetadataDirective, ObjectIdentifier, ServerSideEncryption};
+use aws_sdk_s3::types::{
+    Delete, MetadataDirective, ObjectCannedAcl, ObjectIdentifier, ServerSideEncryption,
+};
 use bytes::Bytes;
 use roadstead_storage::{ContentStat, Key};
 
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, OWN};
 use crate::config::Encryption;
 use crate::error::Failure;
 use crate::etag::Etags;
@@ -91,6 +93,15 @@ impl Bucket {
         }
     }
 
+    /// The driver's own objects are for nobody else, whatever is configured.
+    fn acl(&self, object: &str) -> Option<ObjectCannedAcl> {
+        let name = object.strip_prefix(&self.prefix);
+        match name.is_some_and(|name| name.starts_with(OWN)) {
+            true => None,
+            false => self.config.acl.0.clone(),
+        }
+    }
+
     /// Signing a body over TLS would only hash it once more.
     fn is_sealed(&self) -> bool {
         let url = self.config.endpoint_url();
@@ -139,7 +150,7 @@ impl Bucket {
             .key(object)
             .content_type(CONTENT_TYPE)
             .content_length(content.len() as i64)
-            .set_acl(self.config.acl.0.clone())
+            .set_acl(self.acl(object))
             .set_storage_class(self.config.storage_class.0.clone())
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key())
@@ -166,7 +177,7 @@ impl Bucket {
             // An upload's notes to itself stay behind.
             .metadata_directive(MetadataDirective::Replace)
             .content_type(CONTENT_TYPE)
-            .set_acl(self.config.acl.0.clone())
+            .set_acl(self.acl(to))
             .set_storage_class(self.config.storage_class.0.clone())
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key());

@@ -140,6 +140,36 @@ async fn whatever_makes_an_object_encrypts_it_with_the_keys_of_s3() {
 }
 
 #[tokio::test]
+async fn what_signs_memos_is_not_public_where_everything_else_is() {
+    let Some(folder) = Folder::new().await else {
+        return;
+    };
+    let proxy = Proxy::new(folder.url).await;
+    let config = Config {
+        endpoint: Some(proxy.url.clone()),
+        acl: "public-read".parse().unwrap(),
+        ..folder.config()
+    };
+    let driver = S3Driver::new(config).unwrap();
+    support::read_what_signs_memos(&driver).await;
+    let put = Write {
+        key: key("link"),
+        content: Bytes::from_static(b"content"),
+        mode: WriteMode::Overwrite,
+    };
+    driver.write(&[put]).await.unwrap();
+    let heads = proxy.heads();
+    let made = heads.iter().filter(|head| head.name == "PutObject");
+    let acls: Vec<_> = made.map(|head| head.header(ACL)).collect();
+    assert_eq!(acls.last(), Some(&Some("public-read".to_owned())));
+    let own = &acls[..acls.len() - 1];
+    assert!(
+        !own.is_empty() && own.iter().all(Option::is_none),
+        "{acls:?}"
+    );
+}
+
+#[tokio::test]
 async fn whatever_makes_an_object_encrypts_it_with_the_key_of_kms() {
     const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/3f1d3d3c-3e64-4b5c-8f59-9d6a1c2b7e10";
     let encrypted = |config: &mut Config| {
