@@ -14,6 +14,7 @@ PRICES = {
     "DynamoDB, read unit": (0.125, 1e6),
     "DynamoDB, write unit": (0.625, 1e6),
     "CloudFront, HTTPS request": (0.0100, 1e4),
+    "CloudFront, call of its function": (0.10, 1e6),
     "CloudFront, GB to the origin": (0.020, 1),
     "S3, PUT or POST": (0.005, 1e3),
     "S3, GET": (0.0004, 1e3),
@@ -43,6 +44,7 @@ BYTES_OF_LOG = 330
 PUSHED, LAYERS, IMAGES = 100, 1000, 200
 # A layer of 100 MB in parts of 10 MiB; what begins and ends a multipart upload, and the state of the upload.
 PUTS_OF_LAYER, PUTS_OF_CONFIG = 10 + 3, 2
+# A redirected HEAD is one more GET at S3, which is not counted.
 # At the functions: HEAD and POST of a layer; /v2/, HEAD and POST of the config, the manifest. At the server: PATCH and PUT.
 AT_FUNCTIONS, AT_SERVER = LAYERS * 2 + IMAGES * 4, (LAYERS + IMAGES) * 2
 
@@ -55,6 +57,7 @@ def main():
         ("Lambda, time", pulls * SECONDS * ((1 + BLOBS) * MEMORY + MEMORY_OF_BASE), "Lambda, GB-second"),
         ("DynamoDB", pulls * (READS_OF_MANIFEST + BLOBS * READS_OF_BLOB), "DynamoDB, read unit"),
         ("CloudFront, requests to the functions", requests, "CloudFront, HTTPS request"),
+        ("CloudFront, the function over answers", requests, "CloudFront, call of its function"),
         ("S3, blobs", pulls * BLOBS, "S3, GET"),
         ("logs", requests * BYTES_OF_LOG / 1e9, "CloudWatch, GB of logs"),
     ])
@@ -65,6 +68,7 @@ def main():
         ("DynamoDB, written", write_units(), "DynamoDB, write unit"),
         ("DynamoDB, read", read_units(), "DynamoDB, read unit"),
         ("CloudFront, requests", AT_FUNCTIONS + AT_SERVER, "CloudFront, HTTPS request"),
+        ("CloudFront, the function over answers", AT_FUNCTIONS, "CloudFront, call of its function"),
         ("Lambda, requests", AT_FUNCTIONS, "Lambda, request"),
         ("Lambda, time", AT_FUNCTIONS * SECONDS * MEMORY, "Lambda, GB-second"),
     ])
@@ -76,7 +80,7 @@ def main():
     table("A month more with the upload server", [
         ("load balancer", HOURS, "load balancer, hour"),
         ("one task, processor", HOURS * 0.25, "Fargate, vCPU and hour"),
-        ("one task, memory", HOURS * 0.5, "Fargate, GB and hour"),
+        ("one task, memory", HOURS * 1.0, "Fargate, GB and hour"),
         ("its address", HOURS, "public IPv4 address, hour"),
         ("its alarms", 3, "CloudWatch, alarm and month"),
     ])

@@ -10,7 +10,7 @@ and adds the headers that the origin is configured with.
 
 With --every-option there are also the upload server, a name in Route 53, alarms with a topic, events, and
 blobs by signed URLs. BOOTSTRAPS/roadstead is then the program of the upload server, which runs as the
-deployed task says, and ministack_main.py names the types of resources that nothing emulates.
+deployed task says, BOOTSTRAPS/htpasswd has the users of Access=htpasswd, and ministack_main.py names the types of resources that nothing emulates.
 
 One line says how it went, in JSON: {"ready": {...}} or {"skip": "why"} or {"failed": "why"}. It ends
 when its standard input does. A line `invoke NAME` on it invokes the function with that output's name,
@@ -82,7 +82,7 @@ def at(port, bootstraps, parameters):
         sam("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--template-file", f"{folder}/template.yaml",
             "--no-confirm-changeset", *overrides)
     try:
-        deployment = Deployment(url, Path(bootstraps, "roadstead"), public_key)
+        deployment = Deployment(url, Path(bootstraps), public_key)
     except Exception as error:
         return say({"failed": repr(error)})
     try:
@@ -141,7 +141,8 @@ def client(service):
 class Deployment:
     """The stack, as AWS's own APIs describe it."""
 
-    def __init__(self, url, program, public_key):
+    def __init__(self, url, bootstraps, public_key):
+        self.bootstraps = bootstraps
         self.url, self.functions_api, self.secrets = url, client("lambda"), client("secretsmanager")
         stacks = client("cloudformation").describe_stacks()["Stacks"]
         stack, = (stack for stack in stacks if stack["StackName"] == STACK)
@@ -161,28 +162,31 @@ class Deployment:
         for config in distributions(client("cloudfront")):
             # That of the blobs has none.
             if config.get("CacheBehaviors", {}).get("Items"):
-                self.behaviors = list(self.routes(config))
+                self.behaviors = list(self.routes(config, answer_functions(client("cloudfront"))))
             else:
                 blobs = listen(edge.signed(client("s3"), self.outputs["Bucket"], public_key))
         for name in [*self.functions.values(), self.outputs["MaintenanceFunction"]]:
             self.redirect(name, blobs)
         balancers = client("elbv2").describe_load_balancers()["LoadBalancers"]
         if balancers:
-            self.uploads = UploadServer(client, program, url, balancers[0]["DNSName"])
+            self.uploads = UploadServer(client, bootstraps / "roadstead", url, balancers[0]["DNSName"])
 
     def end(self):
         if self.uploads:
             self.uploads.end()
 
-    def routes(self, config):
-        """Pattern, host of the origin and its headers, in order."""
+    def routes(self, config, answer_functions):
+        """Pattern, host of the origin, its headers, and the function over its answers, in order."""
         origins = {origin["Id"]: origin for origin in config["Origins"]["Items"]}
         for behavior in [*config["CacheBehaviors"]["Items"], {"PathPattern": "*", **config["DefaultCacheBehavior"]}]:
             origin = origins[behavior["TargetOriginId"]]
             headers = origin.get("CustomHeaders", {}).get("Items", [])
             headers = {header["HeaderName"].lower(): self.resolved(header["HeaderValue"]) for header in headers}
             pattern = re.escape(behavior["PathPattern"]).replace(r"\*", ".*").replace(r"\?", ".")
-            yield re.compile(pattern, re.DOTALL), origin["DomainName"], headers
+            associated = behavior.get("FunctionAssociations", {}).get("Items", [])
+            associated = [it["FunctionARN"] for it in associated if it["EventType"] == "viewer-response"]
+            function = answer_functions[associated[0]] if associated else None
+            yield re.compile(pattern, re.DOTALL), origin["DomainName"], headers, function
 
     def redirect(self, function, blobs):
         """On AWS a region says where S3, DynamoDB and EventBridge are, and a name where a distribution is."""
@@ -193,6 +197,9 @@ class Deployment:
             variables["REGISTRY_NOTIFICATIONS_EVENTBRIDGE_ENDPOINT"] = self.url
         if "REGISTRY_HTTP_HOST" in variables:
             variables["REGISTRY_HTTP_HOST"] = f"http://{self.address}"
+        if "REGISTRY_AUTH_HTPASSWD_PATH" in variables:
+            # MiniStack unpacks functions where it likes, and AWS in /var/task.
+            variables["REGISTRY_AUTH_HTPASSWD_PATH"] = str(self.bootstraps / "htpasswd")
         if blobs:
             variables["REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_BASEURL"] = f"http://{blobs}/"
         self.functions_api.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
@@ -204,12 +211,12 @@ class Deployment:
         return value
 
     def route(self, path):
-        """The host of the origin that has a path, and what CloudFront tells it."""
-        for pattern, host, headers in self.behaviors:
+        """The host of the origin that has a path, what CloudFront tells it, and does to its answers."""
+        for pattern, host, headers, function in self.behaviors:
             if pattern.fullmatch(path):
-                return host, headers
+                return host, headers, function
         # Without a distribution there is one function, which clients call themselves.
-        return next(iter(self.functions)), {}
+        return next(iter(self.functions)), {}, None
 
     def invoke(self, function, event):
         payload = json.dumps(event)
@@ -226,6 +233,15 @@ class Deployment:
 def distributions(cloudfront):
     for item in cloudfront.list_distributions()["DistributionList"].get("Items", []):
         yield cloudfront.get_distribution_config(Id=item["Id"])["DistributionConfig"]
+
+
+def answer_functions(cloudfront):
+    """The published CloudFront Functions by their ARNs."""
+    functions = {}
+    for item in cloudfront.list_functions(Stage="LIVE")["FunctionList"].get("Items", []):
+        code = cloudfront.get_function(Name=item["Name"], Stage="LIVE")["FunctionCode"].read().decode()
+        functions[item["FunctionMetadata"]["FunctionARN"]] = edge.AnswerFunction(code)
+    return functions
 
 
 def say(value):

@@ -1,13 +1,16 @@
 """Stands in for CloudFront in front of what deploy.py has deployed: for its tests.
 
-It routes as the deployed distribution says and adds what the origin is configured with; a function is
-called by the Invoke API, with the events that Function URLs make, and the upload server by HTTP, whose
-bodies pass through in pieces. `Signed` is the other distribution, that of the blobs.
+It routes as the deployed distribution says, adds what the origin is configured with, and runs the deployed
+CloudFront Function over answers; a function is called by the Invoke API, with the events that Function URLs
+make and what they do to headers, and the upload server by HTTP, whose bodies pass through in pieces.
+`signed` is the other distribution, that of the blobs.
 """
 
 import base64
 import http.client
 import json
+import subprocess
+import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler
@@ -15,6 +18,8 @@ from http.server import BaseHTTPRequestHandler
 # Lambda Developer Guide, "Lambda quotas": the payload of a synchronous invocation.
 PAYLOAD = 6 * 1024 * 1024
 PIECE = 256 * 1024
+# What a Function URL renames; shared/lambda/src/answer.rs says how that is known.
+REMAPPED = ("connection", "content-length", "date", "server", "www-authenticate")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -73,7 +78,7 @@ def in_front_of(deployment):
     class Edge(Handler):
         def handle_one(self):
             headers = {name.lower(): value for name, value in self.headers.items()}
-            host, added = deployment.route(self.path.partition("?")[0])
+            host, added, edge_function = deployment.route(self.path.partition("?")[0])
             headers = {**headers, **added, "host": host}
             headers.pop("connection", None)
             if deployment.uploads and host == deployment.uploads.host:
@@ -83,9 +88,39 @@ def in_front_of(deployment):
             result = deployment.invoke(deployment.functions[host], event)
             content = result.get("body") or ""
             content = base64.b64decode(content) if result.get("isBase64Encoded") else content.encode()
-            self.answer(result["statusCode"], result.get("headers", {}).items(), content)
+            status, headers = result["statusCode"], result.get("headers", {})
+            headers = {f"x-amzn-remapped-{name}" if name in REMAPPED else name: value for name, value in headers.items()}
+            # CloudFront Developer Guide, "Restrictions on all edge functions".
+            if edge_function and status < 400:
+                status, headers = edge_function(status, headers)
+            self.answer(status, [*headers.items(), ("content-length", str(len(content)))], content)
 
     return for_all_methods(Edge, "handle_one")
+
+
+class AnswerFunction:
+    """A CloudFront Function for viewer responses, run by node (CloudFront Developer Guide, "CloudFront Functions
+    event structure")."""
+
+    RUNNER = """
+        const handler = new Function(process.argv[1] + "; return handler")()
+        require("readline").createInterface({ input: process.stdin })
+            .on("line", (event) => console.log(JSON.stringify(handler(JSON.parse(event)))))
+    """
+
+    def __init__(self, code):
+        self.lock = threading.Lock()
+        # It ends with its standard input.
+        self.node = subprocess.Popen(
+            ["node", "-e", self.RUNNER, code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, status, headers):
+        response = {"statusCode": status, "headers": {name: {"value": value} for name, value in headers.items()}}
+        event = {"version": "1.0", "context": {"eventType": "viewer-response"}, "response": response}
+        with self.lock:
+            print(json.dumps(event), file=self.node.stdin, flush=True)
+            response = json.loads(self.node.stdout.readline())
+        return response["statusCode"], {name: header["value"] for name, header in response["headers"].items()}
 
 
 def function_event(method, target, headers, body):
@@ -138,8 +173,9 @@ def signed(s3, bucket, public_key):
             self.send_response(200)
             self.send_header("content-length", str(found["ContentLength"]))
             self.end_headers()
-            for piece in found["Body"].iter_chunks(PIECE):
-                self.wfile.write(piece)
+            if self.command != "HEAD":
+                for piece in found["Body"].iter_chunks(PIECE):
+                    self.wfile.write(piece)
 
     return for_all_methods(Blobs, "handle_one")
 

@@ -93,7 +93,10 @@ impl Function {
     pub fn new(program: &Path) -> Self {
         Self {
             program: program.to_owned(),
-            environment: Vec::new(),
+            environment: vec![(
+                "REGISTRY_HTTP_RELAYCHALLENGES".to_owned(),
+                "true".to_owned(),
+            )],
             timeout: PATIENCE,
             instances: Mutex::default(),
             returned: Condvar::new(),

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, LOCATION};
-use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use roadstead_api::conditional::{Precondition, Wanted, precondition, wanted};
 use roadstead_api::extract::{Name, PathDigest};
 use roadstead_api::response::{self, IMMUTABLE};
@@ -38,7 +38,7 @@ async fn pull(
         return Ok(answer);
     }
     let (range, size) = range(&repository.blobs(), &digest, request.headers()).await?;
-    let recipient = recipient(request.extensions());
+    let recipient = recipient(&request);
     let pull = repository.blobs().pull_for(&recipient, &digest, range);
     let (stat, content) = match pull.await? {
         Pull::Redirect(url) => {
@@ -58,21 +58,32 @@ async fn pull(
     })
 }
 
-/// end-2, `HEAD`: always answered here, as a URL signed for `GET` refuses it.
+/// end-2, `HEAD`: answered here, but for a front that hands no `Content-Length` on.
 async fn stat(
     State(api): State<Api>,
     Name(name): Name,
     PathDigest(digest): PathDigest,
     notifier: Notifier,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Error> {
-    let blobs = api.registry.repository(&name).blobs();
-    let stat = blobs.stat(&digest).await?;
+    let repository = api.registry.repository(&name);
+    if api.redirects_heads {
+        if let Some(answer) = conditional(&repository.blobs(), &digest, request.headers()).await? {
+            return Ok(answer);
+        }
+        let recipient = recipient(&request);
+        if let Some(url) = repository.blobs().url_for(&recipient, &digest).await? {
+            tell_of_redirect(&notifier, repository, &digest).await;
+            return Ok(redirect(&url));
+        }
+    }
+    let stat = repository.blobs().stat(&digest).await?;
     let answer = response::content_headers(&digest, IMMUTABLE);
-    if let Some(unmet) = response::unmet(precondition(&headers, &digest), answer.clone()) {
+    let headers = request.headers();
+    if let Some(unmet) = response::unmet(precondition(headers, &digest), answer.clone()) {
         return Ok(unmet);
     }
-    let wanted = wanted(&headers, &digest, stat.size);
+    let wanted = wanted(headers, &digest, stat.size);
     if !matches!(wanted, Wanted::Unsatisfiable) {
         notifier.blob_pulled(&name, &digest, stat.size).await;
     }
@@ -161,9 +172,10 @@ fn whole(mut headers: HeaderMap, size: u64, body: Body) -> Response {
 }
 
 /// Whom a URL is for.
-fn recipient(extensions: &Extensions) -> Recipient {
+fn recipient(request: &Request) -> Recipient {
     Recipient {
-        address: Client::of(extensions).address.ip(),
+        address: Client::of(request.extensions()).address.ip(),
+        by_head: request.method() == Method::HEAD,
     }
 }
 

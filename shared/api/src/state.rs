@@ -27,6 +27,9 @@ pub struct Api {
     pub access: Arc<dyn AccessController>,
     /// The token server, if there is one here.
     pub issuer: Option<Arc<Issuer>>,
+    /// Whether `HEAD` of a blob is redirected as `GET` is: for a front that hands no
+    /// `Content-Length` on.
+    pub redirects_heads: bool,
     /// How much one caller may ask for.
     pub limits: Limits,
     /// Who is told what happens; nobody where there is none.
@@ -68,6 +71,7 @@ impl Api {
             origin_secret: None,
             access: Arc::new(Everybody),
             issuer: None,
+            redirects_heads: false,
             limits: Limits::default(),
             events: None,
         }
@@ -103,6 +107,15 @@ impl Api {
     #[must_use]
     pub fn with_events(self, events: Option<Arc<Broadcaster>>) -> Self {
         Self { events, ..self }
+    }
+
+    /// The same, which redirects `HEAD` of blobs too.
+    #[must_use]
+    pub fn with_redirected_heads(self) -> Self {
+        Self {
+            redirects_heads: true,
+            ..self
+        }
     }
 
     /// The same, with a token server.

@@ -29,6 +29,9 @@ section! {
         /// What requests must bring in `X-Origin-Secret`, for a registry behind a proxy that adds it.
         originsecret: Option<Secret> = TEXT.secret()
             .differs("Roadstead's own.");
+        /// For functions: answers a challenge (401 with `WWW-Authenticate`) as 300 with `X-Relayed-Status` and `X-Relayed-WWW-Authenticate`, of which the CDN in front makes the 401 again; a Function URL takes `WWW-Authenticate` away.
+        relaychallenges: bool = BOOL
+            .differs("Roadstead's own.");
         /// Where the bytes of uploads go: `/` for `/_uploads/` on the same host, which a proxy sends to `roadstead uploads`, or the URL of that server. Unset: to the registry itself.
         uploadorigin: Option<String> = TEXT.check(upload_origin)
             .differs("Roadstead's own.");

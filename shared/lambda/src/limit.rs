@@ -4,7 +4,8 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use roadstead_api::Error;
 use roadstead_oci::ErrorCode;
@@ -29,8 +30,11 @@ pub(crate) async fn limit(request: Request, next: Next) -> Response {
             .with_message(TOO_LARGE)
             .into_response();
     }
+    let is_head = request.method() == Method::HEAD;
     let (parts, body) = next.run(request).await.into_parts();
-    if body.size_hint().lower() > MOST as u64 {
+    let announced = parts.headers.get(CONTENT_LENGTH).filter(|_| is_head);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.unwrap_or_else(|| body.size_hint().lower()) > MOST as u64 {
         return answer_too_large();
     }
     match Limited::new(body, MOST).collect().await {
@@ -105,5 +109,13 @@ mod tests {
         let (code, message) = error(&body);
         assert_eq!(code, "UNSUPPORTED");
         assert!(message.contains("storage.redirect.disable"), "{message}");
+        // Its length would get lost on the way.
+        for (path, expected) in [
+            ("/v2/most", StatusCode::OK),
+            ("/v2/more", StatusCode::NOT_IMPLEMENTED),
+        ] {
+            let (status, _) = answered(http::Request::head(path), Vec::new()).await;
+            assert_eq!(status, expected, "{path}");
+        }
     }
 }

@@ -33,6 +33,7 @@ pub fn serve(routes: fn(Api) -> Router) -> ExitCode {
         let service = Arc::new(Service {
             router: router(&configuration, routes)?,
             proxies,
+            relays_challenges: configuration.http.relaychallenges,
         });
         Ok(async move {
             let handler =
@@ -50,7 +51,9 @@ fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::R
     // A function that is frozen after its answer delivers nothing later.
     let events = compose::events(configuration, &storage, Delivery::BeforeAnswer)?;
     let registry = compose::registry_over(configuration, storage)?;
-    let api = compose::api(configuration, registry)?.with_events(events);
+    let api = compose::api(configuration, registry)?
+        .with_events(events)
+        .with_redirected_heads();
     let secret = api.origin_secret.clone();
     let routes = routes(api).layer(from_fn(limit));
     let routes = edge(
@@ -64,6 +67,7 @@ fn router(configuration: &Configuration, routes: fn(Api) -> Router) -> anyhow::R
 struct Service {
     router: Router,
     proxies: TrustedProxies,
+    relays_challenges: bool,
 }
 
 impl Service {
@@ -84,13 +88,18 @@ impl Service {
             vars.uuid = Empty,
             auth.user.name = Empty,
         );
+        let method = request.method().clone();
         let answered = async {
             let answer = match self.router.clone().oneshot(request).await {
                 Ok(answer) => answer,
                 Err(never) => match never {},
             };
             let status = answer.status().as_u16();
-            let answer = Answer::of(answer).await;
+            let answer = Answer::of(answer).await.with_length_for(&method);
+            let answer = match self.relays_challenges {
+                true => answer.with_relayed_challenge(),
+                false => answer,
+            };
             let duration = begun.elapsed().as_secs_f64();
             tracing::info!(
                 http.response.status = status,

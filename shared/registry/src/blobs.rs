@@ -104,6 +104,20 @@ impl Blobs<'_> {
         Ok(Pull::Content { stat, content })
     }
 
+    /// The URL by which this recipient gets at a blob, if it is sent to one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobUnknown`] when the repository has no such blob.
+    pub async fn url_for(
+        self,
+        recipient: &Recipient,
+        digest: &Digest,
+    ) -> Result<Option<String>, Error> {
+        let (Found { key, .. }, _) = self.locate(digest).await?;
+        redirect(self.0.parts(), &key, recipient).await
+    }
+
     /// Takes a blob out of the repository; its bytes stay until garbage collection.
     ///
     /// # Errors

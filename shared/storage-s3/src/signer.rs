@@ -17,7 +17,7 @@ use crate::error::Failure;
 /// How long a URL is good for: Distribution's 20 minutes.
 const LIFETIME: Duration = Duration::from_secs(20 * 60);
 
-/// Signs `GET` requests; no request is made for that, though credentials may have to be fetched.
+/// Signs `GET` and `HEAD` requests; no request is made for that, though credentials may have to be fetched.
 #[derive(Debug)]
 pub(crate) struct Signer {
     pub(crate) bucket: Arc<Bucket>,
@@ -26,20 +26,27 @@ pub(crate) struct Signer {
 
 #[async_trait]
 impl UrlSigner for Signer {
-    async fn sign(&self, key: &Key, _: &Recipient) -> Result<Option<String>, Error> {
+    async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error> {
         let lifetime = PresigningConfig::expires_in(LIFETIME);
         let lifetime = lifetime.map_err(|error| Error::Unavailable(error.into()))?;
-        let call = self.bucket.client.get_object();
-        let call = call
-            .bucket(&self.bucket.config.bucket)
-            .key(self.bucket.object(key))
-            .customize();
-        let call = match &self.redirect {
-            Some(redirect) => call.interceptor(redirect.clone()),
-            None => call,
+        let (client, bucket) = (&self.bucket.client, &self.bucket.config.bucket);
+        let object = self.bucket.object(key);
+        // The two calls have nothing in common but their names.
+        macro_rules! signed {
+            ($call:expr) => {{
+                let call = $call.bucket(bucket).key(object).customize();
+                let call = match &self.redirect {
+                    Some(redirect) => call.interceptor(redirect.clone()),
+                    None => call,
+                };
+                let signed = call.presigned(lifetime).await;
+                signed.map_err(|error| Failure::new("signing a URL", error).outage())
+            }};
+        }
+        let signed = match recipient.by_head {
+            true => signed!(client.head_object())?,
+            false => signed!(client.get_object())?,
         };
-        let signed = call.presigned(lifetime).await;
-        let signed = signed.map_err(|error| Failure::new("signing a URL", error).outage())?;
         Ok(Some(signed.uri().to_owned()))
     }
 

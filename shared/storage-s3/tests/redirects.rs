@@ -20,8 +20,11 @@ fn key(path: &str) -> Key {
 }
 
 async fn signed(driver: &S3Driver, path: &str) -> String {
-    let (key, anyone) = (key(path), Recipient::default());
-    let signed = driver.signer().unwrap().sign(&key, &anyone).await;
+    signed_for(driver, path, Recipient::default()).await
+}
+
+async fn signed_for(driver: &S3Driver, path: &str, recipient: Recipient) -> String {
+    let signed = driver.signer().unwrap().sign(&key(path), &recipient).await;
     signed.unwrap().unwrap()
 }
 
@@ -89,6 +92,22 @@ async fn a_signed_url_is_good_for_one_object_and_for_reading() {
     assert_eq!(curl(&["--request", "PUT", "--data", "x", &url]).0, 403);
     assert_eq!(curl(&["--request", "DELETE", &url]).0, 403);
     assert_eq!(driver.get(&key("p/a"), 99).await.unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn a_url_signed_for_head_tells_the_size_and_no_more() {
+    let (_folder, driver) = stored!();
+    let by_head = Recipient {
+        by_head: true,
+        ..Recipient::default()
+    };
+    let url = signed_for(&driver, "p/a", by_head).await;
+    let (status, head, _) = curl(&["--head", &url]);
+    assert_eq!(status, 200);
+    assert!(head.contains("content-length: 10"), "{head}");
+    assert_eq!(curl(&[&url]).0, 403);
+    // Which is why there are two kinds.
+    assert_eq!(curl(&["--head", &signed(&driver, "p/a").await]).0, 403);
 }
 
 #[tokio::test]

@@ -16,7 +16,10 @@ mod tests {
     use crate::{Error, Key, Recipient, UrlSigner};
 
     /// The client that no test tells from others.
-    pub(super) const ANYONE: Recipient = Recipient { address: None };
+    pub(super) const ANYONE: Recipient = Recipient {
+        address: None,
+        by_head: false,
+    };
 
     /// Sends clients to a fixed place, or to none.
     #[derive(Debug)]

@@ -11,8 +11,9 @@ use crate::{Driver, Error, Key};
 /// A back end's ability to sign URLs.
 #[async_trait]
 pub trait UrlSigner: fmt::Debug + Send + Sync {
-    /// A URL that answers `GET` with the content at `key`, for some minutes and for nothing
-    /// else; `None` when this client or key shall be served by the registry.
+    /// A URL that answers `GET`, or `HEAD` where the recipient asks for that, with the content at
+    /// `key`, for some minutes and for nothing else; `None` when this client or key shall be
+    /// served by the registry.
     async fn sign(&self, key: &Key, recipient: &Recipient) -> Result<Option<String>, Error>;
 
     /// The name of the object that has the content at `key`, by which another host in front of
@@ -28,6 +29,8 @@ pub trait UrlSigner: fmt::Debug + Send + Sync {
 pub struct Recipient {
     /// The client's address; `None` when it is not known, as over a unix socket.
     pub address: Option<IpAddr>,
+    /// Whether it asks by `HEAD`: a URL signed for `GET` may refuse that.
+    pub by_head: bool,
 }
 
 /// A driver signs as its [`Driver::signer`] does; without one, clients are sent nowhere.

@@ -1,4 +1,5 @@
-//! HTTP in front of functions: a request becomes an event, a result an answer.
+//! HTTP in front of functions: a request becomes an event, a result an answer. It is a Function URL, and
+//! before it the function that CloudFront has for answers (`infra/edge.yaml`).
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,6 +14,15 @@ use super::server::{Incoming, Request};
 
 /// The largest event, and the largest result: Lambda Developer Guide, "Lambda quotas".
 const PAYLOAD: usize = 6 * 1024 * 1024;
+
+/// Headers that a Function URL renames; `shared/lambda/src/answer.rs` says how that is known.
+const REMAPPED: [&str; 5] = [
+    "connection",
+    "content-length",
+    "date",
+    "server",
+    "www-authenticate",
+];
 
 /// Decides which function has a path, as the behaviours of a CloudFront distribution do.
 type Choose = Box<dyn Fn(&str) -> Arc<Function> + Send + Sync>;
@@ -167,20 +177,37 @@ fn result_to(incoming: &Incoming, request: &Request, result: &Value) -> io::Resu
     let status = result["statusCode"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());
-    let status = status.expect("a result with a status");
+    let mut status = status.expect("a result with a status");
     let body = body(result);
-    let is_empty = request.method == "HEAD" || [204, 304].contains(&status);
-    let headers = result["headers"].as_object().cloned().unwrap_or_default();
     let length = body.len().to_string();
-    let mut sent: Vec<(&str, &str)> = Vec::new();
+    let headers = result["headers"].as_object().cloned().unwrap_or_default();
+    let mut sent: Vec<(String, &str)> = Vec::new();
     for (name, value) in &headers {
-        if is_empty || name != "content-length" {
-            sent.push((name, value.as_str().unwrap_or_default()));
+        let name = match REMAPPED.contains(&name.as_str()) {
+            true => format!("x-amzn-remapped-{name}"),
+            false => name.clone(),
+        };
+        sent.push((name, value.as_str().unwrap_or_default()));
+    }
+    if let Some(relayed) = headers.get("x-relayed-status") {
+        assert!(status < 400, "CloudFront does not call its function");
+        let relayed = relayed.as_str().and_then(|status| status.parse().ok());
+        status = relayed.expect("a status");
+        sent.retain(|(name, _)| name != "x-relayed-status");
+        for (name, _) in &mut sent {
+            if name == "x-relayed-www-authenticate" {
+                "www-authenticate".clone_into(name);
+            }
         }
     }
-    if !is_empty {
-        sent.push(("content-length", &length));
+    if ![204, 304].contains(&status) {
+        sent.push(("content-length".to_owned(), &length));
     }
+    let is_empty = request.method == "HEAD" || [204, 304].contains(&status);
+    let sent: Vec<_> = sent
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
     incoming.answer(status, &sent, if is_empty { b"" } else { &body })
 }
 

@@ -67,10 +67,13 @@ fn a_pull_is_one_read_of_the_table_and_none_of_the_bucket() {
                 assert_eq!(made, ["GetItem"], "{method} {reference}");
             }
         }
-        let (pulled, made) = calls.of(|| registry.get(&format!("/v2/a/b/blobs/{blob}")));
-        let _ = pulled.expect(307);
-        assert!(!made.iter().any(|call| is_s3(call)), "{made:?}");
-        assert!((1..=2).contains(&made.len()), "{made:?}");
+        for method in ["GET", "HEAD"] {
+            let target = format!("/v2/a/b/blobs/{blob}");
+            let (pulled, made) = calls.of(|| registry.request(method, &target).send());
+            let _ = pulled.expect(307);
+            assert!(!made.iter().any(|call| is_s3(call)), "{made:?}");
+            assert!((1..=2).contains(&made.len()), "{made:?}");
+        }
     }
 }
 

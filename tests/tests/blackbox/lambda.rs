@@ -121,10 +121,8 @@ fn what_is_too_large_for_a_function_is_refused_with_the_way_out() {
     let refused = registry.get(&target).expect_error(501, "UNSUPPORTED");
     let message = refused.json()["errors"][0]["message"].to_string();
     assert!(message.contains("storage.redirect.disable"), "{message}");
-    assert_eq!(
-        registry.head(&target).expect(200).need("content-length"),
-        TOO_MUCH.to_string()
-    );
+    // Nor a length that would get to the client.
+    let _ = registry.head(&target).expect(501);
     let part = registry
         .request("GET", &target)
         .header("Range", "bytes=0-4499999");

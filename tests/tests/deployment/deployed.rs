@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use roadstead_tests::registry::with_query;
+use roadstead_tests::users::{ANN, User};
 use roadstead_tests::{Address, Image, Implementation, Request, Response, path_of, sha256, tool};
 use serde_json::Value;
 
@@ -26,6 +27,8 @@ pub(crate) struct Deployment {
     /// The URL of the emulated AWS.
     pub(crate) aws: String,
     pub(crate) functions: usize,
+    /// Who asks.
+    pub(crate) user: Option<User>,
     _bootstraps: tempfile::TempDir,
 }
 
@@ -60,12 +63,17 @@ impl Deployment {
             address: Address::Tcp(address),
             aws: ready["aws"].as_str().unwrap().to_owned(),
             functions: ready["functions"].as_array().unwrap().len(),
+            user: None,
             _bootstraps: bootstraps,
         })
     }
 
     pub(crate) fn request(&self, method: &str, target: &str) -> Request {
-        Request::new(self.address.clone(), method, target)
+        let request = Request::new(self.address.clone(), method, target);
+        match &self.user {
+            Some(user) => request.header("Authorization", user.basic()),
+            None => request,
+        }
     }
 
     pub(crate) fn get(&self, target: &str) -> Response {
@@ -103,19 +111,23 @@ impl Deployment {
 
     /// The blob, wherever the registry sends for it.
     pub(crate) fn pull_blob(&self, repository: &str, digest: &str) -> Vec<u8> {
-        let sent = self
-            .get(&format!("/v2/{repository}/blobs/{digest}"))
-            .expect(307);
+        self.request_blob("GET", repository, digest)
+            .expect(200)
+            .body
+    }
+
+    /// What is answered where the registry sends this method for a blob.
+    pub(crate) fn request_blob(&self, method: &str, repository: &str, digest: &str) -> Response {
+        let sent = self.request(method, &format!("/v2/{repository}/blobs/{digest}"));
+        let sent = sent.send().expect(307);
         let location = sent.need("Location");
-        assert!(location.contains("X-Amz-Signature="), "{location}");
         let url = location.strip_prefix("http://").unwrap();
         let (host, _) = url.split_once('/').unwrap();
         let address = Address::Tcp(host.parse().unwrap());
-        let target = path_of(location);
-        Request::new(address, "GET", target).send().expect(200).body
+        Request::new(address, method, path_of(location)).send()
     }
 
-    /// A client that nobody adjusted pushes an image and pulls it again.
+    /// A client that nobody adjusted pushes an image and pulls it again, as the user if there is one.
     pub(crate) fn push_and_pull(&self, skopeo: &Path, name: &str, image: &Image) {
         let folder = tempfile::tempdir().unwrap();
         let (source, target) = (folder.path().join("source"), folder.path().join("target"));
@@ -123,11 +135,16 @@ impl Deployment {
         let remote = format!("docker://{}/{name}:v1", self.address.host());
         let pushed = format!("oci:{}:v1", source.display());
         let pulled = format!("oci:{}:v1", target.display());
-        let copy = |flag: &str, from: &str, to: &str| {
-            tool::run(skopeo, ["copy", flag, from, to]).success();
+        let copy = |end: &str, from: &str, to: &str| {
+            let mut arguments = vec!["copy".to_owned(), format!("--{end}-tls-verify=false")];
+            if let Some(User { name, password, .. }) = self.user {
+                arguments.push(format!("--{end}-creds={name}:{password}"));
+            }
+            arguments.extend([from, to].map(str::to_owned));
+            tool::run(skopeo, arguments).success();
         };
-        copy("--dest-tls-verify=false", &pushed, &remote);
-        copy("--src-tls-verify=false", &remote, &pulled);
+        copy("dest", &pushed, &remote);
+        copy("src", &remote, &pulled);
         let index = std::fs::read_to_string(target.join("index.json")).unwrap();
         assert!(index.contains(&image.digest()), "{index}");
         for blob in image.blobs() {
@@ -192,6 +209,8 @@ fn bootstraps() -> Result<tempfile::TempDir, String> {
         let arguments = [Path::new("-o"), &bootstrap, &program];
         tool::run(&strip, arguments).success();
     }
+    // For Access=htpasswd.
+    std::fs::write(folder.path().join("htpasswd"), ANN.line()).unwrap();
     Ok(folder)
 }
 

@@ -2,6 +2,7 @@
 //! task gives it; blobs by signed URLs; a name, alarms and events.
 
 use roadstead_tests::event_bus::EventBus;
+use roadstead_tests::users::{ANN, basic};
 use roadstead_tests::{Address, Image, Request, path_of, require, sha256, skip};
 
 use crate::deployed::{Deployment, deployed};
@@ -12,8 +13,15 @@ const LARGE: usize = 25_000_000;
 #[test]
 fn everything_that_can_be_chosen_works_together() {
     let (curl, skopeo) = (require!("curl"), require!("skopeo"));
-    let parameters = ["--every-option", "Access=anonymous", "DeleteEnabled=true"];
+    let parameters = [
+        "--every-option",
+        "Access=htpasswd",
+        "Realm=Roadstead",
+        "DeleteEnabled=true",
+    ];
     let mut deployment = deployed!(&parameters);
+    who_has_no_password_is_asked_for_it(&deployment);
+    deployment.user = Some(ANN);
     let bus = EventBus::default(curl, &deployment.aws, "roadstead");
     let begun = deployment.request("POST", "/v2/a/b/blobs/uploads/").send();
     let location = begun.expect(202).location();
@@ -32,6 +40,24 @@ fn everything_that_can_be_chosen_works_together() {
     let ran = deployment.tell("invoke MaintenanceFunction");
     assert!(ran["statusCode"].is_null(), "{ran}");
     urls_are_signed(&deployment, &image);
+}
+
+/// Through a Function URL, which takes the challenge, and CloudFront, which gives it back.
+fn who_has_no_password_is_asked_for_it(deployment: &Deployment) {
+    for (method, target) in [
+        ("GET", "/v2/"),
+        ("HEAD", "/v2/a/b/manifests/v1"),
+        ("POST", "/v2/a/b/blobs/uploads/"),
+    ] {
+        let asked = deployment.request(method, target).send().expect(401);
+        let challenge = asked.need("WWW-Authenticate");
+        assert_eq!(challenge, "Basic realm=\"Roadstead\"", "{method} {target}");
+        assert_eq!(asked.header("X-Relayed-Status"), None);
+    }
+    let wrong = deployment.request("GET", "/v2/");
+    let wrong = wrong.header("Authorization", basic("ann", "guessed"));
+    let refused = wrong.send().expect_error(401, "UNAUTHORIZED");
+    let _ = refused.need("WWW-Authenticate");
 }
 
 /// By the key in the secret that the template names: the other distribution has its public half.

@@ -2,7 +2,7 @@
 
 use roadstead_tests::digest::absent;
 use roadstead_tests::template;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What is legal in a name and looks like a route, alone and side by side.
 const WORDS: [&str; 8] = [
@@ -196,7 +196,19 @@ fn nothing_is_cached_or_kept_back_on_the_way_to_the_functions() {
         assert_eq!(behavior["ViewerProtocolPolicy"], "https-only");
         let methods = behavior["AllowedMethods"].as_array().unwrap();
         assert_eq!(methods.len(), 7, "{behavior}");
+        // What a function asks for by 401 gets through; `/_uploads/` asks for nothing.
+        let over_answers = json!([{
+            "EventType": "viewer-response",
+            "FunctionARN": {"Fn::GetAtt": "Challenges.FunctionARN"},
+        }]);
+        let asks = behavior["PathPattern"] != "/_uploads/*";
+        let expected = if asks { over_answers } else { Value::Null };
+        assert_eq!(behavior["FunctionAssociations"], expected, "{behavior}");
     }
+    let template = template::read("template.yaml");
+    let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
+    let relays = json!({"Fn::If": ["Groups", "true", {"Ref": "AWS::NoValue"}]});
+    assert_eq!(variables["REGISTRY_HTTP_RELAYCHALLENGES"], relays);
     let errors = config["CustomErrorResponses"].as_array().unwrap();
     let kept = |code: u64| {
         let of_code = errors.iter().find(|error| error["ErrorCode"] == code);

@@ -99,8 +99,7 @@ fn everything(deployment: &mut Deployment) {
         let _ = missing.expect_error(404, "BLOB_UNKNOWN");
         deployment.push_blob(name, blob);
         assert_eq!(deployment.pull_blob(name, &digest), *blob);
-        let head = deployment.request("HEAD", &format!("/v2/{name}/blobs/{digest}"));
-        let head = head.send().expect(200);
+        let head = deployment.request_blob("HEAD", name, &digest).expect(200);
         assert_eq!(head.need("Content-Length"), blob.len().to_string());
     }
     let missing = deployment.get(&format!("/v2/{name}/manifests/v1"));
@@ -110,6 +109,9 @@ fn everything(deployment: &mut Deployment) {
         .get(&format!("/v2/{name}/manifests/v1"))
         .expect(200);
     assert_eq!(pulled.body, image.manifest());
+    let head = deployment.request("HEAD", &format!("/v2/{name}/manifests/v1"));
+    let length = image.manifest().len().to_string();
+    assert_eq!(head.send().expect(200).need("Content-Length"), length);
 
     uploads(deployment, name);
     large_manifest(deployment, name);

@@ -45,6 +45,7 @@ pub(crate) fn config(key: &Keys) -> Config {
 pub(crate) fn from(address: &str) -> Recipient {
     Recipient {
         address: Some(address.parse().unwrap()),
+        by_head: false,
     }
 }
 
