@@ -427,7 +427,8 @@ fn a_blob_that_is_pulled_from_elsewhere_is_told_with_its_size() {
     let digest = registry.push_blob("a", b"content");
     let target = format!("/v2/a/blobs/{digest}");
     let _ = registry.get(&target).expect(307);
-    let _ = registry.head(&target).expect(200);
+    let sent = roadstead_tests::lambda::is_front();
+    let _ = registry.head(&target).expect(if sent { 307 } else { 200 });
     let events = all_events(&receiver.wait_for(3));
     for event in &events[1..] {
         assert_eq!(event["action"], "pull");

@@ -57,6 +57,20 @@ fn blob(registry: &Registry, method: &str, digest: &str) -> Request {
     registry.request(method, &format!("/v2/app/blobs/{digest}"))
 }
 
+/// The answer to `HEAD`: the registry's own, as a URL that is signed for `GET` would refuse it; a function's
+/// would lose its length, so clients are sent to a URL that is signed for `HEAD`.
+#[track_caller]
+fn told_by_head(registry: &Registry, digest: &str) -> Response {
+    let head = blob(registry, "HEAD", digest).send();
+    if roadstead_tests::lambda::is_front() {
+        let url = head.expect(307).need("location").to_owned();
+        return elsewhere("HEAD", &url).send().expect(200);
+    }
+    assert_eq!(head.header("location"), None);
+    assert_eq!(head.need("docker-content-digest"), digest);
+    head.expect(200)
+}
+
 /// Where a client is sent for a blob.
 #[track_caller]
 fn sent(registry: &Registry, digest: &str) -> String {
@@ -66,6 +80,14 @@ fn sent(registry: &Registry, digest: &str) -> String {
 
 /// Fetches a URL from where it says.
 fn fetch(url: &str, range: Option<&str>) -> Response {
+    let request = elsewhere("GET", url);
+    match range {
+        Some(range) => request.header("Range", range).send(),
+        None => request.send(),
+    }
+}
+
+fn elsewhere(method: &str, url: &str) -> Request {
     let host = url
         .strip_prefix("http://")
         .unwrap()
@@ -73,11 +95,7 @@ fn fetch(url: &str, range: Option<&str>) -> Response {
         .next()
         .unwrap();
     let address: SocketAddr = host.parse().unwrap();
-    let request = Request::new(Address::Tcp(address), "GET", url);
-    match range {
-        Some(range) => request.header("Range", range).send(),
-        None => request.send(),
-    }
+    Request::new(Address::Tcp(address), method, url)
 }
 
 /// An image that has been pushed as `app:v1`.
@@ -146,11 +164,8 @@ fn what_is_no_plain_get_is_answered_by_the_registry() {
     let image = pushed(&registry);
     let content = &image.blobs()[0];
     let digest = sha256(content);
-    // A URL that is signed for GET would refuse it.
-    let head = blob(&registry, "HEAD", &digest).send().expect(200);
-    assert_eq!(head.header("location"), None);
+    let head = told_by_head(&registry, &digest);
     assert_eq!(head.need("content-length"), content.len().to_string());
-    assert_eq!(head.need("docker-content-digest"), digest);
     let known = blob(&registry, "GET", &digest).header("If-None-Match", format!("\"{digest}\""));
     assert_eq!(known.send().expect(304).header("location"), None);
     let beyond = blob(&registry, "GET", &digest).header("Range", "bytes=99999999-");
@@ -250,7 +265,7 @@ fn a_client_is_sent_to_cloudfront_which_takes_the_signature() {
             None,
         )
         .expect(403);
-        let head = blob(&registry, "HEAD", &sha256(content)).send().expect(200);
+        let head = told_by_head(&registry, &sha256(content));
         assert_eq!(head.need("content-length"), content.len().to_string());
     }
 }

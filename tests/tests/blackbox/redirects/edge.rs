@@ -100,10 +100,10 @@ impl Parts {
             "GET" if path == "/ip-ranges.json" => {
                 (200, self.ranges.lock().unwrap().clone().into_bytes())
             }
-            "GET" if self.lets_through(&format!("http://{address}{path}"), query) => {
+            "GET" | "HEAD" if self.lets_through(&format!("http://{address}{path}"), query) => {
                 self.fetch(path, headers.get("range"))
             }
-            "GET" => (403, b"the signature is not valid".to_vec()),
+            "GET" | "HEAD" => (403, b"the signature is not valid".to_vec()),
             _ => (405, Vec::new()),
         };
         let path = path.to_owned();
@@ -112,8 +112,9 @@ impl Parts {
             "HTTP/1.1 {status} -\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
         );
+        let body = if words[0] == "HEAD" { &[] } else { &body[..] };
         // The client may have gone.
-        let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        let _ = stream.write_all(&[head.as_bytes(), body].concat());
     }
 
     /// CloudFront Developer Guide, "How signed URLs work".
