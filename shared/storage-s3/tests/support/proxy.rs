@@ -45,9 +45,20 @@ impl Head {
 
     /// Whether its query has this text, percent-encoded as it came.
     pub(crate) fn asks(&self, text: &str) -> bool {
-        let target = self.text.split_whitespace().nth(1).unwrap_or_default();
-        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let (_, query) = self.target();
         query.contains(text)
+    }
+
+    /// Whether it is about an object of the driver's own.
+    pub(crate) fn is_own(&self) -> bool {
+        let (path, _) = self.target();
+        path.contains("/.roadstead-")
+    }
+
+    /// The path and the query.
+    fn target(&self) -> (&str, &str) {
+        let target = self.text.split_whitespace().nth(1).unwrap_or_default();
+        target.split_once('?').unwrap_or((target, ""))
     }
 }
 
