@@ -29,12 +29,9 @@ impl DynamoDb {
             };
             let tags = self.tags_of(name, digest).await?;
             let (rest, last) = tags.split_at(tags.len().saturating_sub(TAGS_AT_ONCE));
-            for tags in rest.chunks(TAGS_AT_ONCE) {
-                let mut transaction = Transaction::default();
-                delete_tags(name, digest, tags, &mut transaction);
-                if self.table.commit(transaction).await? == Outcome::Done {
-                    removed.extend(tags.iter().cloned());
-                }
+            // A tag that came away meanwhile has kept others that still point here.
+            if self.remove_tags(name, digest, rest, &mut removed).await? == Outcome::Refused {
+                continue;
             }
             let mut transaction = deletion(name, digest, subject, &row)?;
             delete_tags(name, digest, last, &mut transaction);
@@ -44,6 +41,26 @@ impl DynamoDb {
             }
         }
         Err(Error::Unavailable(Box::new(Contention)))
+    }
+
+    /// Removes the tags for which there is no room beside the manifest. Refused when one of them
+    /// points elsewhere meanwhile; `removed` are those before.
+    async fn remove_tags(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        tags: &[Tag],
+        removed: &mut BTreeSet<Tag>,
+    ) -> Result<Outcome, Error> {
+        for tags in tags.chunks(TAGS_AT_ONCE) {
+            let mut transaction = Transaction::default();
+            delete_tags(name, digest, tags, &mut transaction);
+            if self.table.commit(transaction).await? == Outcome::Refused {
+                return Ok(Outcome::Refused);
+            }
+            removed.extend(tags.iter().cloned());
+        }
+        Ok(Outcome::Done)
     }
 
     pub(super) async fn remove_untagged(

@@ -238,6 +238,29 @@ async fn a_tag_moves_while_its_old_manifest_is_deleted() {
     .await;
 }
 
+/// One of those that have to go before the others, as a transaction has no room for all: none of
+/// the others stays behind, whether it moves or goes.
+#[tokio::test]
+async fn one_of_many_tags_comes_away_while_their_manifest_is_deleted() {
+    let gone = async |table: &Table, held, other| {
+        both_succeed(table, held, other).await;
+        let tags = table.back_end().tags(&app(), Page::ALL).await.unwrap();
+        let moved = [tag("old000")];
+        assert!(
+            tags.iter().flatten().all(|tag| moved.contains(tag)),
+            "{tags:?}"
+        );
+    };
+    let move_tag = async |_: &Table, back_end: DynamoDb| {
+        back_end.record(&push(&manifest("2", 1), &["old000"])).await
+    };
+    interleave(pushed, delete, move_tag, gone).await;
+    let delete_tag = async |_: &Table, back_end: DynamoDb| {
+        back_end.delete_tag(&app(), &tag("old000")).await.map(drop)
+    };
+    interleave(pushed, delete, delete_tag, gone).await;
+}
+
 /// Holds `one` at its call, then `other` at its own; `one` goes on first.
 async fn cross(
     table: &Table,
