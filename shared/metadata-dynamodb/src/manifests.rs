@@ -61,7 +61,7 @@ impl ManifestStore for DynamoDb {
     /// from other manifests then point nowhere.
     async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error> {
         let version = self.push(push).await?;
-        let holds = reliance.holds().await;
+        let holds = reliance.holds().await?;
         if !holds {
             self.withdraw(push, &version).await?;
         }

@@ -161,8 +161,8 @@ struct Refusing;
 
 #[async_trait]
 impl Reliance for Refusing {
-    async fn holds(&self) -> bool {
-        false
+    async fn holds(&self) -> Result<bool, Error> {
+        Ok(false)
     }
 }
 

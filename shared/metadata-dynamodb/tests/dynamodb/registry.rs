@@ -218,6 +218,42 @@ async fn an_untagged_manifest_is_pushed_again_while_it_is_collected() {
     }
 }
 
+/// At any of its calls: the tag leads to the manifest that it did, or to the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_an_outage_ends_takes_no_tag_away() {
+    for at in 1.. {
+        let Some(table) = Table::new().await else {
+            return;
+        };
+        let pushing = registry(&table);
+        for content in [&b"config"[..], b"old layer", b"new layer"] {
+            let digest = sha256(content);
+            push_blob(&pushing, &app(), content, &digest).await.unwrap();
+        }
+        let [old, new] = [&b"old layer"[..], b"new layer"].map(|layer| image(&sha256(layer)));
+        push_image(&pushing, &old, &["latest"]).await.unwrap();
+        let proxy = Proxy::new(table.address).await;
+        let back_end = table.back_end_over(client(proxy.address, RetryConfig::disabled()));
+        let driver = Arc::new(table.driver.clone());
+        let failing = Registry::new(Arc::new(back_end), driver, Policy::default());
+        proxy.plan(at, Fault::LostRequest);
+        let pushed = push_image(&failing, &new, &["latest"]).await;
+        let has_failed = proxy.calls().len() >= at;
+        let app = app();
+        let manifests = pushing.repository(&app).manifests();
+        let tagged = manifests.pull(&Reference::Tag(tag("latest"))).await;
+        let tagged = tagged.unwrap_or_else(|error| panic!("failed at call {at}: {error:?}"));
+        assert_sound(&table).await;
+        if !has_failed {
+            assert_eq!(pushed.unwrap(), tagged.digest);
+            assert!(at > 5, "it failed at each call");
+            return;
+        }
+        assert!(matches!(pushed, Err(Error::Unavailable(_))), "{pushed:?}");
+        assert!([old, new].contains(&tagged.bytes), "failed at call {at}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_digest_leaves_nothing() {
     let Some(table) = Table::new().await else {
