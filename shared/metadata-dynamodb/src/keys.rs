@@ -9,7 +9,7 @@
 //! catalog#<shard>                  <repository>  there is the repository; `manifests`: it has had one
 //! reference#<repository>           <digest>      a manifest as it is pulled: digest, type, bytes
 //! reference#<repository>           <tag>         the same, by tag: a copy of the bytes if they are few
-//! revision#<repository>            <digest>      the manifest is part of the repository: modified,
+//! revision#<repository>            <digest>      the manifest is part of the repository: modified, push,
 //!                                                version, before, aliases, subject
 //! tag#<repository>                 <tag>         what the tag points to
 //! referrer#<repository>#<subject>  <digest>      an edge: how the referrer is listed
@@ -45,8 +45,9 @@
 //! one is done again, and no tag points to what is not there. Garbage collection removes a
 //! manifest under the same condition, and only if its last push is older than the collection's
 //! grace age: a push that comes after it was marked stays. A push that is refused after all finds
-//! by its version whether another has come since, and by `before`, which is the version that its
-//! own has replaced, or its own of a new row, whether the manifest was there.
+//! by `push`, which names the last one, whether another has come since, and by `before`, which is
+//! the version that it has replaced, or its own name in a new row, whether the manifest was there;
+//! if neither, it removes the manifest, under the same condition again.
 //!
 //! **No hot item.** A `catalog` row is written once in the life of a repository and never
 //! removed, so every process may remember that it is there. Names are spread over

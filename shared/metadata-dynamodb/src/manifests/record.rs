@@ -17,8 +17,7 @@ use crate::row::{Row, binary, moment, text};
 use crate::table::{ATTEMPTS, Contention, Outcome, Transaction};
 
 impl DynamoDb {
-    /// Gives the version that the manifest has by this push, as long as it has all of its tags by
-    /// one transaction and nobody else has pushed it since.
+    /// Gives what the row of the manifest names the push by, until somebody else pushes it.
     pub(super) async fn push(&self, push: &ManifestPush) -> Result<String, Error> {
         self.enlist(&push.repository, Known::Manifests).await?;
         // Fixed ones first: of two pushes with the same ones, one finds them taken at once.
@@ -27,11 +26,11 @@ impl DynamoDb {
         let tags: Vec<&Tag> = push.fixed.iter().chain(others).collect();
         let (first, rest) = tags.split_at(tags.len().min(TAGS_AT_ONCE));
         for _ in 0..ATTEMPTS {
-            let version = Uuid::new_v4().to_string();
-            if self.push_manifest(push, first, &version).await? == Outcome::Done
+            let id = Uuid::new_v4().to_string();
+            if self.push_manifest(push, first, &id).await? == Outcome::Done
                 && self.push_tags(push, rest).await? == Outcome::Done
             {
-                return Ok(version);
+                return Ok(id);
             }
             self.check_fixed(push).await?;
         }
@@ -55,13 +54,13 @@ impl DynamoDb {
         &self,
         push: &ManifestPush,
         tags: &[&Tag],
-        version: &str,
+        id: &str,
     ) -> Result<Outcome, Error> {
         let (name, manifest) = (&push.repository, &push.manifest);
         let mut transaction = Transaction::default();
         transaction.update(
             &keys::revision(name, &manifest.digest),
-            revision(push, version),
+            revision(push, id),
             None,
         );
         let row = reference(push, &keys::by_digest(name, &manifest.digest), INLINE);
@@ -150,15 +149,16 @@ pub(crate) fn orphan(key: &str) -> Row {
     Row::new(&keys::orphan(key)).with("since", moment(SystemTime::now()))
 }
 
-/// The version before is its own of a manifest that was not there.
-fn revision(push: &ManifestPush, version: &str) -> Expression {
-    let mut set = "SET #digest = :digest, #modified = :now, #version = :version, \
-                   #before = if_not_exists(#version, :version)"
+/// A push is also its first version; the version before is its own of a manifest that was not
+/// there.
+fn revision(push: &ManifestPush, id: &str) -> Expression {
+    let mut set = "SET #digest = :digest, #modified = :now, #push = :push, #version = :push, \
+                   #before = if_not_exists(#version, :push)"
         .to_owned();
     let mut values = vec![
         (":digest", text(&push.manifest.digest)),
         (":now", moment(SystemTime::now())),
-        (":version", text(version)),
+        (":push", text(id)),
     ];
     if let Some(referrer) = &push.referrer {
         set += ", #subject = :subject";

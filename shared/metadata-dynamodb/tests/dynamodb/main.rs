@@ -10,6 +10,7 @@ mod gone;
 mod kit;
 mod proxy;
 mod races;
+mod refused;
 mod registry;
 mod retries;
 mod store;

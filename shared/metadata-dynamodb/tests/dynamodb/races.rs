@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use roadstead_metadata::testkit::Store;
 use roadstead_metadata::{
-    BlobStore, Error, HashState, LinkStore, ManifestStore, Page, Reliance, TagStore, UploadStore,
+    BlobStore, Error, HashState, LinkStore, ManifestStore, Page, TagStore, UploadStore,
 };
 use roadstead_metadata_dynamodb::DynamoDb;
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
@@ -25,7 +24,7 @@ use crate::store::client;
 
 /// Checks `after` with `held` held at each call while `other` runs, each time on a new table that
 /// `before` has prepared.
-async fn interleave(
+pub(crate) async fn interleave(
     before: impl AsyncFn(&Table, &DynamoDb),
     held: impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>,
     other: impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>,
@@ -59,9 +58,9 @@ async fn interleave(
     }
 }
 
-async fn nothing(_: &Table, _: &DynamoDb) {}
+pub(crate) async fn nothing(_: &Table, _: &DynamoDb) {}
 
-async fn both_succeed(_: &Table, held: Result<(), Error>, other: Result<(), Error>) {
+pub(crate) async fn both_succeed(_: &Table, held: Result<(), Error>, other: Result<(), Error>) {
     held.unwrap();
     other.unwrap();
 }
@@ -155,45 +154,6 @@ async fn a_manifest_is_deleted_while_it_is_pushed() {
         assert_eq!(new, 100, "the push was last");
     })
     .await;
-}
-
-struct Refusing;
-
-#[async_trait]
-impl Reliance for Refusing {
-    async fn holds(&self) -> Result<bool, Error> {
-        Ok(false)
-    }
-}
-
-async fn push_refused(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
-    let is_taken = back_end
-        .record_if(&push(&manifest("1", 1), &["new"]), &Refusing)
-        .await?;
-    assert!(!is_taken);
-    Ok(())
-}
-
-/// At each of its calls, also between the look at the manifest and its removal.
-#[tokio::test]
-async fn a_push_comes_while_one_of_the_same_manifest_is_refused() {
-    for tags in [&["new"][..], &["other"], &[]] {
-        let push_taken = async |_: &Table, back_end: DynamoDb| {
-            back_end.record(&push(&manifest("1", 1), tags)).await
-        };
-        let after = async |table: &Table, held, other| {
-            both_succeed(table, held, other).await;
-            let metadata = table.back_end();
-            let image = manifest("1", 1);
-            let tags = tags.iter().map(|text| Reference::Tag(tag(text)));
-            for reference in tags.chain([Reference::Digest(image.digest.clone())]) {
-                let found = metadata.manifest(&app(), &reference).await.unwrap();
-                assert_eq!(found.as_ref(), Some(&image), "{reference}");
-            }
-        };
-        interleave(nothing, push_refused, push_taken, after).await;
-        interleave(nothing, push_taken, push_refused, after).await;
-    }
 }
 
 /// Whoever can read a tag can pull what it points to.
