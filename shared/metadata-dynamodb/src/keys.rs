@@ -11,7 +11,7 @@
 //! reference#<repository>           <tag>         the same, by tag: a copy of the bytes if they are few
 //! revision#<repository>            <digest>      the manifest is part of the repository: modified, push,
 //!                                                version, before, aliases, subject
-//! tag#<repository>                 <tag>         what the tag points to
+//! tag#<repository>                 <tag>         what the tag points to; before: what it pointed to
 //! referrer#<repository>#<subject>  <digest>      an edge: how the referrer is listed
 //! link#<repository>                <digest>      the blob is part of the repository: modified, aliases
 //! upload#<repository>              <id>          an upload: started, expires, ttl, states; once it has
@@ -47,7 +47,9 @@
 //! grace age: a push that comes after it was marked stays. A push that is refused after all finds
 //! by `push`, which names the last one, whether another has come since, and by `before`, which is
 //! the version that it has replaced, or its own name in a new row, whether the manifest was there;
-//! if neither, it removes the manifest, under the same condition again.
+//! if neither, it removes the manifest, under the same condition again, and puts its tags back to
+//! what they pointed to before. That is a push of a tag to a manifest as any other: it is there,
+//! and it gets a new version and a new age.
 //!
 //! **No hot item.** A `catalog` row is written once in the life of a repository and never
 //! removed, so every process may remember that it is there. Names are spread over
@@ -87,6 +89,10 @@ pub(crate) const EDGE: usize = 64 * 1024;
 
 /// How many tags go into one transaction: two items each, beside at most nine others.
 pub(crate) const TAGS_AT_ONCE: usize = 45;
+
+/// How many tags of a refused push go into one transaction: two items each and the manifest that
+/// they go back to, beside at most nine others.
+pub(crate) const TAGS_BACK_AT_ONCE: usize = 30;
 
 /// Over how many partitions the catalog is spread.
 pub(crate) const CATALOG_SHARDS: u64 = 8;

@@ -59,7 +59,7 @@ impl ManifestStore for DynamoDb {
     }
 
     /// A push that lacks something takes away what it alone has stored; tags that it has moved
-    /// from other manifests then point nowhere.
+    /// from other manifests go back to these.
     async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error> {
         let id = self.push(push).await?;
         let holds = reliance.holds().await?;

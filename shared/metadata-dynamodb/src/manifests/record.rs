@@ -187,13 +187,14 @@ fn reference(push: &ManifestPush, key: &keys::Key, most: usize) -> Row {
 fn put_tags(push: &ManifestPush, tags: &[&Tag], transaction: &mut Transaction) {
     let name = &push.repository;
     for tag in tags {
-        let row = Row::new(&keys::tag(name, tag));
-        let row = row.with("digest", text(&push.manifest.digest));
+        // What it pointed to, if it did: a push that is refused after all lets it do so again.
+        let point = "SET #before = if_not_exists(#digest, :digest), #digest = :digest";
+        let point = Expression::new(point).with(":digest", text(&push.manifest.digest));
         let is_free = push.fixed.contains(*tag).then(|| {
             let is_free = Expression::new("attribute_not_exists(#pk) OR #digest = :digest");
             is_free.with(":digest", text(&push.manifest.digest))
         });
-        transaction.put(row, is_free);
+        transaction.update(&keys::tag(name, tag), point, is_free);
         let copy = reference(push, &keys::by_tag(name, tag), COPIED);
         transaction.put(copy, None);
     }
