@@ -31,7 +31,9 @@
 //! up to [`COPIED`] bytes also in the row of each tag; above that a pull by tag is two reads.
 //! Larger manifests lie where blobs do, with a `blob` row: they have up to 4 MiB, a transaction
 //! has at most that in all, and a partition takes 1 MB of writes a second. Garbage collection
-//! finds their content as it finds that of blobs, marked by the revision.
+//! finds their content as it finds that of blobs, marked by the revision. Pushed again, it stays
+//! where it lies, if it is good, and only gets a new age: what was imported lies where another
+//! registry looks for it.
 //!
 //! **One transaction a push**: revision, reference, alias, edge and tags. Each tag is two items
 //! and a transaction has at most 100, so beyond [`TAGS_AT_ONCE`] tags the rest follows in

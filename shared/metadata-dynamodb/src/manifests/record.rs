@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
 use roadstead_metadata::{Error, ManifestPush, TagStore};
 use roadstead_oci::{Digest, Tag};
 use uuid::Uuid;
@@ -96,10 +97,21 @@ impl DynamoDb {
         Ok(Outcome::Done)
     }
 
-    /// Stores bytes that are too many for a row where blobs lie. Until the transaction makes
-    /// them the content of their digest, they are an orphan.
+    /// Stores bytes that are too many for a row where blobs lie. Where they lie already they stay,
+    /// as that may be where another registry looks for them. Until the transaction makes new ones
+    /// the content of their digest, they are an orphan.
     async fn store(&self, push: &ManifestPush, transaction: &mut Transaction) -> Result<(), Error> {
         let manifest = &push.manifest;
+        let before = self.table.get(&keys::blob(&manifest.digest)).await?;
+        if let Some(row) = &before
+            && self.has_bytes(row, &manifest.bytes).await?
+        {
+            let renew = Expression::new("SET #modified = :now");
+            let renew = renew.with(":now", moment(SystemTime::now()));
+            let is_there = Some(lies_at(row.text("key")?));
+            transaction.update(&keys::blob(&manifest.digest), renew, is_there);
+            return Ok(());
+        }
         let key = keys::content_of_manifest(&Uuid::new_v4().to_string());
         self.table
             .put(orphan(&key), Expression::is_absent())
@@ -110,9 +122,18 @@ impl DynamoDb {
         let is_spared = "attribute_exists(#pk) AND attribute_not_exists(#doomed)";
         transaction.delete(&keys::orphan(&key), Some(Expression::new(is_spared)));
         let size = manifest.bytes.len() as u64;
-        let before = self.stored_at(&manifest.digest).await?;
-        put_blob(&manifest.digest, &key, size, before.as_deref(), transaction);
+        let before = before.as_ref().map(|row| row.text("key")).transpose()?;
+        put_blob(&manifest.digest, &key, size, before, transaction);
         Ok(())
+    }
+
+    /// Whether the content of a blob's row is there, and is `bytes`.
+    async fn has_bytes(&self, row: &Row, bytes: &Bytes) -> Result<bool, Error> {
+        if row.number::<usize>("size")? != bytes.len() {
+            return Ok(false);
+        }
+        let content = self.contents.read(row.text("key")?).await;
+        Ok(content.map_err(unavailable)?.as_ref() == Some(bytes))
     }
 }
 

@@ -7,6 +7,7 @@ mod calls;
 mod contract;
 mod expiry;
 mod gone;
+mod import;
 mod kit;
 mod proxy;
 mod races;

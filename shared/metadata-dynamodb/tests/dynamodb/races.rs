@@ -320,6 +320,26 @@ async fn a_large_manifest_is_swept_while_it_is_pushed() {
     interleave(before, push_large, sweep_content, both_succeed).await;
 }
 
+/// What it finds stored is not swept once it has been told so.
+#[tokio::test]
+async fn a_large_manifest_is_pushed_again_while_its_content_is_swept() {
+    let sweep = async |_: &Table, back_end: DynamoDb| {
+        let since = SystemTime::now();
+        let digest = manifest("1", 300_000).digest;
+        back_end.sweep_blob(&digest, since).await.map(drop)
+    };
+    let before = async |_: &Table, back_end: &DynamoDb| {
+        let image = manifest("1", 300_000);
+        back_end.record(&push(&image, &[])).await.unwrap();
+        back_end
+            .delete_manifest(&app(), &image.digest, None)
+            .await
+            .unwrap();
+    };
+    interleave(before, sweep, push_large, both_succeed).await;
+    interleave(before, push_large, sweep, both_succeed).await;
+}
+
 /// A push so slow that its content counts as nobody's stores it again.
 #[tokio::test]
 async fn orphans_are_cleared_away_while_a_large_manifest_is_pushed() {

@@ -18,7 +18,7 @@ use crate::kit::{app, assert_sound, manifest, push, sha256, sha512, tag};
 use crate::proxy::{Fault, Proxy};
 use crate::store::{Table, client};
 
-fn registry(table: &Table) -> Registry {
+pub(crate) fn registry(table: &Table) -> Registry {
     let policy = Policy {
         delete: true,
         ..Policy::default()
