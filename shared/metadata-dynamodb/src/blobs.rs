@@ -87,10 +87,16 @@ impl BlobStore for DynamoDb {
         let Some(row) = self.table.get(&keys::blob(digest)).await? else {
             return Ok(false);
         };
-        if row.moment("modified")? >= since {
+        let modified = row.moment("modified")?;
+        if modified >= since {
             return Ok(false);
         }
-        self.delete_content(digest, row.text("key")?).await
+        let key = row.text("key")?;
+        // A push of a manifest that lies there may have renewed it since.
+        let unchanged = Expression::new("#key = :key AND #modified = :modified")
+            .with(":key", text(key))
+            .with(":modified", moment(modified));
+        self.delete_content(digest, key, unchanged).await
     }
 
     async fn delete_blob(&self, digest: &Digest) -> Result<bool, Error> {
@@ -98,7 +104,7 @@ impl BlobStore for DynamoDb {
             let Some(key) = self.stored_at(digest).await? else {
                 return Ok(false);
             };
-            if self.delete_content(digest, &key).await? {
+            if self.delete_content(digest, &key, lies_at(&key)).await? {
                 return Ok(true);
             }
         }
@@ -107,10 +113,15 @@ impl BlobStore for DynamoDb {
 }
 
 impl DynamoDb {
-    /// Deletes the content of `digest` if it still lies at `key`.
-    async fn delete_content(&self, digest: &Digest, key: &str) -> Result<bool, Error> {
+    /// Deletes the content of `digest`, which lies at `key` if its row is as `expected`.
+    async fn delete_content(
+        &self,
+        digest: &Digest,
+        key: &str,
+        expected: Expression,
+    ) -> Result<bool, Error> {
         let mut transaction = Transaction::default();
-        transaction.delete(&keys::blob(digest), Some(lies_at(key)));
+        transaction.delete(&keys::blob(digest), Some(expected));
         transaction.put(orphan(key), None);
         let is_done = self.table.commit(transaction).await? == Outcome::Done;
         if is_done {

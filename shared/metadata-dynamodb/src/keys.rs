@@ -9,9 +9,9 @@
 //! catalog#<shard>                  <repository>  there is the repository; `manifests`: it has had one
 //! reference#<repository>           <digest>      a manifest as it is pulled: digest, type, bytes
 //! reference#<repository>           <tag>         the same, by tag: a copy of the bytes if they are few
-//! revision#<repository>            <digest>      the manifest is part of the repository: modified,
+//! revision#<repository>            <digest>      the manifest is part of the repository: modified, push,
 //!                                                version, before, aliases, subject
-//! tag#<repository>                 <tag>         what the tag points to
+//! tag#<repository>                 <tag>         what the tag points to; before: what it pointed to
 //! referrer#<repository>#<subject>  <digest>      an edge: how the referrer is listed
 //! link#<repository>                <digest>      the blob is part of the repository: modified, aliases
 //! upload#<repository>              <id>          an upload: started, expires, ttl, states; once it has
@@ -31,7 +31,9 @@
 //! up to [`COPIED`] bytes also in the row of each tag; above that a pull by tag is two reads.
 //! Larger manifests lie where blobs do, with a `blob` row: they have up to 4 MiB, a transaction
 //! has at most that in all, and a partition takes 1 MB of writes a second. Garbage collection
-//! finds their content as it finds that of blobs, marked by the revision.
+//! finds their content as it finds that of blobs, marked by the revision. Pushed again, it stays
+//! where it lies, if it is good, and only gets a new age: what was imported lies where another
+//! registry looks for it.
 //!
 //! **One transaction a push**: revision, reference, alias, edge and tags. Each tag is two items
 //! and a transaction has at most 100, so beyond [`TAGS_AT_ONCE`] tags the rest follows in
@@ -45,8 +47,11 @@
 //! one is done again, and no tag points to what is not there. Garbage collection removes a
 //! manifest under the same condition, and only if its last push is older than the collection's
 //! grace age: a push that comes after it was marked stays. A push that is refused after all finds
-//! by its version whether another has come since, and by `before`, which is the version that its
-//! own has replaced, or its own of a new row, whether the manifest was there.
+//! by `push`, which names the last one, whether another has come since, and by `before`, which is
+//! the version that it has replaced, or its own name in a new row, whether the manifest was there;
+//! if neither, it removes the manifest, under the same condition again, and puts its tags back to
+//! what they pointed to before. That is a push of a tag to a manifest as any other: it is there,
+//! and it gets a new version and a new age.
 //!
 //! **No hot item.** A `catalog` row is written once in the life of a repository and never
 //! removed, so every process may remember that it is there. Names are spread over
@@ -86,6 +91,10 @@ pub(crate) const EDGE: usize = 64 * 1024;
 
 /// How many tags go into one transaction: two items each, beside at most nine others.
 pub(crate) const TAGS_AT_ONCE: usize = 45;
+
+/// How many tags of a refused push go into one transaction: two items each and the manifest that
+/// they go back to, beside at most nine others.
+pub(crate) const TAGS_BACK_AT_ONCE: usize = 30;
 
 /// Over how many partitions the catalog is spread.
 pub(crate) const CATALOG_SHARDS: u64 = 8;

@@ -2,6 +2,7 @@
 
 mod delete;
 mod record;
+mod withdraw;
 
 pub(crate) use record::{lies_at, orphan, put_blob};
 
@@ -58,12 +59,12 @@ impl ManifestStore for DynamoDb {
     }
 
     /// A push that lacks something takes away what it alone has stored; tags that it has moved
-    /// from other manifests then point nowhere.
+    /// from other manifests go back to these.
     async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error> {
-        let version = self.push(push).await?;
-        let holds = reliance.holds().await;
+        let id = self.push(push).await?;
+        let holds = reliance.holds().await?;
         if !holds {
-            self.withdraw(push, &version).await?;
+            self.withdraw(push, &id).await?;
         }
         Ok(holds)
     }

@@ -46,11 +46,20 @@ impl DynamoDb {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Vec<Tag>, Error> {
+        names(&self.rows_of_tags_of(repository, digest).await?)
+    }
+
+    /// Their small rows.
+    pub(crate) async fn rows_of_tags_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Vec<Row>, Error> {
         let query = Query {
             filter: Some(points_to(digest)),
             ..Query::all(keys::tags(repository))
         };
-        names(&self.table.query(query).await?)
+        self.table.query(query).await
     }
 }
 

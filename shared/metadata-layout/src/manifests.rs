@@ -64,7 +64,7 @@ impl ManifestStore for Layout {
     async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error> {
         let (everywhere, _here) = self.push_turn(&push.repository).await?;
         match everywhere {
-            Some(_turn) => Ok(reliance.holds().await && self.write_push(push, None).await?),
+            Some(_turn) => Ok(reliance.holds().await? && self.write_push(push, None).await?),
             None => self.write_push(push, Some(reliance)).await,
         }
     }

@@ -21,8 +21,7 @@ impl Layout {
         let is_written = match push.fixed.is_empty() {
             true => {
                 let writes = Writes::of(push, &BTreeSet::new()).map_err(unavailable)?;
-                let written = self.write_if(writes, reliance).await;
-                written.map_err(unavailable)?
+                self.write_if(writes, reliance).await? == Written::Whole
             }
             false => self.write_fixing(push, reliance).await?,
         };
@@ -58,9 +57,9 @@ impl Layout {
                 }
             }
             let writes = Writes::of(push, &new).map_err(unavailable)?;
-            match self.write_if(writes, reliance).await {
-                Err(roadstead_storage::Error::Exists(_)) => {}
-                written => return written.map_err(unavailable),
+            match self.write_if(writes, reliance).await? {
+                Written::Overtaken => {}
+                written => return Ok(written == Written::Whole),
             }
         }
         Err(Error::Busy)
@@ -71,21 +70,37 @@ impl Layout {
         &self,
         writes: Writes,
         reliance: Option<&dyn Reliance>,
-    ) -> Result<bool, roadstead_storage::Error> {
+    ) -> Result<Written, Error> {
         let Writes { manifest, tags } = writes;
         let Some(reliance) = reliance else {
-            self.driver.write(&[manifest, tags].concat()).await?;
-            return Ok(true);
+            return self.write_tags(&[manifest, tags].concat()).await;
         };
-        self.driver.write(&manifest).await?;
-        if !reliance.holds().await {
-            return Ok(false);
+        self.write(&manifest).await?;
+        if !reliance.holds().await? {
+            return Ok(Written::Lacking);
         }
-        if !tags.is_empty() {
-            self.driver.write(&tags).await?;
+        match tags.is_empty() {
+            true => Ok(Written::Whole),
+            false => self.write_tags(&tags).await,
         }
-        Ok(true)
     }
+
+    async fn write_tags(&self, writes: &[Write]) -> Result<Written, Error> {
+        match self.driver.write(writes).await {
+            Err(roadstead_storage::Error::Exists(_)) => Ok(Written::Overtaken),
+            written => written.map(|()| Written::Whole).map_err(unavailable),
+        }
+    }
+}
+
+/// How far a push has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Whole,
+    /// Its tags are not there: something that it relies on is gone.
+    Lacking,
+    /// A tag that nobody had has come.
+    Overtaken,
 }
 
 /// All files of a push, in an order in which each only points to what stands before it.

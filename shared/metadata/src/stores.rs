@@ -50,11 +50,16 @@ pub trait ManifestStore: Send + Sync {
 
     /// Stores a manifest as [`ManifestStore::record`] does, if all is there that it relies on: at a
     /// moment from which on every sweep of the repository either waits for it or sees it. `false`
-    /// when something is missing, or could not be looked at.
+    /// when something is missing.
     ///
     /// What another push was told is stored stays then. Nothing of this one does where a back end
     /// keeps sweeps away meanwhile, or can tell what is its own; elsewhere the manifest may, without
     /// its tags.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ManifestStore::record`] and of [`Reliance::holds`]. What could not be looked at is
+    /// not missing: what is stored of the push by then stays, as where a process ends there.
     async fn record_if(&self, push: &ManifestPush, reliance: &dyn Reliance) -> Result<bool, Error>;
 
     /// Begins to sweep `repository`: pushes into it have ended, and others wait until what is
@@ -78,7 +83,11 @@ pub trait ManifestStore: Send + Sync {
 #[async_trait]
 pub trait Reliance: Send + Sync {
     /// Whether all of it is there.
-    async fn holds(&self) -> bool;
+    ///
+    /// # Errors
+    ///
+    /// It could not be looked at.
+    async fn holds(&self) -> Result<bool, Error>;
 }
 
 /// A repository out of which things are being taken.

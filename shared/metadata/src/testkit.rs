@@ -169,6 +169,7 @@ macro_rules! metadata_suite {
             what_is_linked_again_is_not_swept
             a_push_that_lacks_something_takes_nothing_from_another
             a_push_that_lacks_something_has_no_tag
+            a_push_that_could_not_look_takes_nothing_away
             a_push_and_a_deletion_leave_no_half
             a_tag_is_never_seen_before_its_manifest
             one_of_many_deletions_finds_the_tag

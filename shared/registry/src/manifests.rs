@@ -82,7 +82,7 @@ impl Manifests<'_> {
     /// breaks a rule, [`Error::DigestMismatch`], [`Error::ReferencesUnknown`], and
     /// [`Error::ReadOnly`] in a read-only registry. Nothing is stored then, but what
     /// [`ManifestStore::record_if`](roadstead_metadata::ManifestStore::record_if) may leave when
-    /// garbage collection takes a reference away meanwhile.
+    /// garbage collection takes a reference away meanwhile, or when a back end fails.
     pub async fn push(self, new: NewManifest) -> Result<Pushed, Error> {
         let parts = self.0.parts();
         parts.policy.permit_write()?;
@@ -250,20 +250,26 @@ impl Manifests<'_> {
 struct References<'a> {
     manifests: Manifests<'a>,
     manifest: &'a Manifest,
-    /// Why the manifest is not taken.
-    refusal: Mutex<Option<Error>>,
+    /// Those that are gone.
+    missing: Mutex<Vec<Digest>>,
 }
 
 #[async_trait]
 impl Reliance for References<'_> {
-    async fn holds(&self) -> bool {
+    async fn holds(&self) -> Result<bool, roadstead_metadata::Error> {
         let checked = self
             .manifests
             .check_references(self.manifest, Look::AtLinks);
-        let refusal = checked.await.err();
-        let holds = refusal.is_none();
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
-        holds
+        match checked.await {
+            Ok(()) => Ok(true),
+            Err(Error::ReferencesUnknown(missing)) => {
+                *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+                Ok(false)
+            }
+            // What cannot be looked at is not gone.
+            Err(Error::Unavailable(source)) => Err(roadstead_metadata::Error::Unavailable(source)),
+            Err(error) => Err(roadstead_metadata::Error::Unavailable(Box::new(error))),
+        }
     }
 }
 
@@ -272,14 +278,13 @@ impl<'a> References<'a> {
         Self {
             manifests,
             manifest,
-            refusal: Mutex::default(),
+            missing: Mutex::default(),
         }
     }
 
     fn refusal(self) -> Error {
-        let refusal = self.refusal.into_inner();
-        let refusal = refusal.unwrap_or_else(PoisonError::into_inner);
-        refusal.unwrap_or_else(|| Error::ReferencesUnknown(Vec::new()))
+        let missing = self.missing.into_inner();
+        Error::ReferencesUnknown(missing.unwrap_or_else(PoisonError::into_inner))
     }
 }
 

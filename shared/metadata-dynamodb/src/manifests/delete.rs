@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use roadstead_metadata::{Error, ManifestPush};
+use roadstead_metadata::Error;
 use roadstead_oci::{Digest, RepositoryName, Tag};
 
 use crate::dynamodb::DynamoDb;
@@ -29,12 +29,9 @@ impl DynamoDb {
             };
             let tags = self.tags_of(name, digest).await?;
             let (rest, last) = tags.split_at(tags.len().saturating_sub(TAGS_AT_ONCE));
-            for tags in rest.chunks(TAGS_AT_ONCE) {
-                let mut transaction = Transaction::default();
-                delete_tags(name, digest, tags, &mut transaction);
-                if self.table.commit(transaction).await? == Outcome::Done {
-                    removed.extend(tags.iter().cloned());
-                }
+            // A tag that came away meanwhile has kept others that still point here.
+            if self.remove_tags(name, digest, rest, &mut removed).await? == Outcome::Refused {
+                continue;
             }
             let mut transaction = deletion(name, digest, subject, &row)?;
             delete_tags(name, digest, last, &mut transaction);
@@ -44,6 +41,26 @@ impl DynamoDb {
             }
         }
         Err(Error::Unavailable(Box::new(Contention)))
+    }
+
+    /// Removes the tags for which there is no room beside the manifest. Refused when one of them
+    /// points elsewhere meanwhile; `removed` are those before.
+    async fn remove_tags(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        tags: &[Tag],
+        removed: &mut BTreeSet<Tag>,
+    ) -> Result<Outcome, Error> {
+        for tags in tags.chunks(TAGS_AT_ONCE) {
+            let mut transaction = Transaction::default();
+            delete_tags(name, digest, tags, &mut transaction);
+            if self.table.commit(transaction).await? == Outcome::Refused {
+                return Ok(Outcome::Refused);
+            }
+            removed.extend(tags.iter().cloned());
+        }
+        Ok(Outcome::Done)
     }
 
     pub(super) async fn remove_untagged(
@@ -65,39 +82,18 @@ impl DynamoDb {
         // Refused means that it was pushed or deleted just now.
         Ok(self.table.commit(transaction).await? == Outcome::Done)
     }
-
-    /// Removes what a push has stored as `version`, unless the manifest was there before or was
-    /// pushed again since: then others were told that it is stored.
-    pub(super) async fn withdraw(&self, push: &ManifestPush, version: &str) -> Result<(), Error> {
-        let (name, digest) = (&push.repository, &push.manifest.digest);
-        let row = self.table.get(&keys::revision(name, digest)).await?;
-        let Some(row) = row else {
-            return Ok(());
-        };
-        if row.text("version")? != version || row.text("before")? != version {
-            return Ok(());
-        }
-        let subject = push.referrer.as_ref().map(|referrer| &referrer.subject);
-        let mut transaction = deletion(name, digest, subject, &row)?;
-        let tags: BTreeSet<Tag> = push.tags.iter().cloned().collect();
-        let tags: Vec<Tag> = tags.into_iter().collect();
-        delete_tags(name, digest, &tags, &mut transaction);
-        let _somebody_came = self.table.commit(transaction).await?;
-        Ok(())
-    }
 }
 
 /// Removes the manifest if its revision is still `row`, all but its tags.
-fn deletion(
+pub(super) fn deletion(
     name: &RepositoryName,
     digest: &Digest,
     subject: Option<&Digest>,
     row: &Row,
 ) -> Result<Transaction, Error> {
-    let unchanged = Expression::new("#version = :version");
-    let unchanged = unchanged.with(":version", text(row.text("version")?));
     let mut transaction = Transaction::default();
-    transaction.delete(&keys::revision(name, digest), Some(unchanged));
+    let revision = keys::revision(name, digest);
+    transaction.delete(&revision, Some(is_version(row.text("version")?)));
     transaction.delete(&keys::by_digest(name, digest), None);
     for alias in row.set::<Digest>("aliases")? {
         transaction.delete(&keys::revision(name, &alias), None);
@@ -115,8 +111,13 @@ fn deletion(
     Ok(transaction)
 }
 
+/// Nobody has pushed the manifest, or a tag of it, since it had this version.
+pub(super) fn is_version(version: &str) -> Expression {
+    Expression::new("#version = :version").with(":version", text(version))
+}
+
 /// Removes tags that still point to `digest`.
-fn delete_tags(
+pub(super) fn delete_tags(
     name: &RepositoryName,
     digest: &Digest,
     tags: &[Tag],

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
 use roadstead_metadata::{Error, ManifestPush, TagStore};
 use roadstead_oci::{Digest, Tag};
 use uuid::Uuid;
@@ -17,8 +18,7 @@ use crate::row::{Row, binary, moment, text};
 use crate::table::{ATTEMPTS, Contention, Outcome, Transaction};
 
 impl DynamoDb {
-    /// Gives the version that the manifest has by this push, as long as it has all of its tags by
-    /// one transaction and nobody else has pushed it since.
+    /// Gives what the row of the manifest names the push by, until somebody else pushes it.
     pub(super) async fn push(&self, push: &ManifestPush) -> Result<String, Error> {
         self.enlist(&push.repository, Known::Manifests).await?;
         // Fixed ones first: of two pushes with the same ones, one finds them taken at once.
@@ -27,11 +27,11 @@ impl DynamoDb {
         let tags: Vec<&Tag> = push.fixed.iter().chain(others).collect();
         let (first, rest) = tags.split_at(tags.len().min(TAGS_AT_ONCE));
         for _ in 0..ATTEMPTS {
-            let version = Uuid::new_v4().to_string();
-            if self.push_manifest(push, first, &version).await? == Outcome::Done
+            let id = Uuid::new_v4().to_string();
+            if self.push_manifest(push, first, &id).await? == Outcome::Done
                 && self.push_tags(push, rest).await? == Outcome::Done
             {
-                return Ok(version);
+                return Ok(id);
             }
             self.check_fixed(push).await?;
         }
@@ -55,13 +55,13 @@ impl DynamoDb {
         &self,
         push: &ManifestPush,
         tags: &[&Tag],
-        version: &str,
+        id: &str,
     ) -> Result<Outcome, Error> {
         let (name, manifest) = (&push.repository, &push.manifest);
         let mut transaction = Transaction::default();
         transaction.update(
             &keys::revision(name, &manifest.digest),
-            revision(push, version),
+            revision(push, id),
             None,
         );
         let row = reference(push, &keys::by_digest(name, &manifest.digest), INLINE);
@@ -97,10 +97,21 @@ impl DynamoDb {
         Ok(Outcome::Done)
     }
 
-    /// Stores bytes that are too many for a row where blobs lie. Until the transaction makes
-    /// them the content of their digest, they are an orphan.
+    /// Stores bytes that are too many for a row where blobs lie. Where they lie already they stay,
+    /// as that may be where another registry looks for them. Until the transaction makes new ones
+    /// the content of their digest, they are an orphan.
     async fn store(&self, push: &ManifestPush, transaction: &mut Transaction) -> Result<(), Error> {
         let manifest = &push.manifest;
+        let before = self.table.get(&keys::blob(&manifest.digest)).await?;
+        if let Some(row) = &before
+            && self.has_bytes(row, &manifest.bytes).await?
+        {
+            let renew = Expression::new("SET #modified = :now");
+            let renew = renew.with(":now", moment(SystemTime::now()));
+            let is_there = Some(lies_at(row.text("key")?));
+            transaction.update(&keys::blob(&manifest.digest), renew, is_there);
+            return Ok(());
+        }
         let key = keys::content_of_manifest(&Uuid::new_v4().to_string());
         self.table
             .put(orphan(&key), Expression::is_absent())
@@ -111,9 +122,18 @@ impl DynamoDb {
         let is_spared = "attribute_exists(#pk) AND attribute_not_exists(#doomed)";
         transaction.delete(&keys::orphan(&key), Some(Expression::new(is_spared)));
         let size = manifest.bytes.len() as u64;
-        let before = self.stored_at(&manifest.digest).await?;
-        put_blob(&manifest.digest, &key, size, before.as_deref(), transaction);
+        let before = before.as_ref().map(|row| row.text("key")).transpose()?;
+        put_blob(&manifest.digest, &key, size, before, transaction);
         Ok(())
+    }
+
+    /// Whether the content of a blob's row is there, and is `bytes`.
+    async fn has_bytes(&self, row: &Row, bytes: &Bytes) -> Result<bool, Error> {
+        if row.number::<usize>("size")? != bytes.len() {
+            return Ok(false);
+        }
+        let content = self.contents.read(row.text("key")?).await;
+        Ok(content.map_err(unavailable)?.as_ref() == Some(bytes))
     }
 }
 
@@ -150,15 +170,16 @@ pub(crate) fn orphan(key: &str) -> Row {
     Row::new(&keys::orphan(key)).with("since", moment(SystemTime::now()))
 }
 
-/// The version before is its own of a manifest that was not there.
-fn revision(push: &ManifestPush, version: &str) -> Expression {
-    let mut set = "SET #digest = :digest, #modified = :now, #version = :version, \
-                   #before = if_not_exists(#version, :version)"
+/// A push is also its first version; the version before is its own of a manifest that was not
+/// there.
+fn revision(push: &ManifestPush, id: &str) -> Expression {
+    let mut set = "SET #digest = :digest, #modified = :now, #push = :push, #version = :push, \
+                   #before = if_not_exists(#version, :push)"
         .to_owned();
     let mut values = vec![
         (":digest", text(&push.manifest.digest)),
         (":now", moment(SystemTime::now())),
-        (":version", text(version)),
+        (":push", text(id)),
     ];
     if let Some(referrer) = &push.referrer {
         set += ", #subject = :subject";
@@ -187,13 +208,14 @@ fn reference(push: &ManifestPush, key: &keys::Key, most: usize) -> Row {
 fn put_tags(push: &ManifestPush, tags: &[&Tag], transaction: &mut Transaction) {
     let name = &push.repository;
     for tag in tags {
-        let row = Row::new(&keys::tag(name, tag));
-        let row = row.with("digest", text(&push.manifest.digest));
+        // What it pointed to, if it did: a push that is refused after all lets it do so again.
+        let point = "SET #before = if_not_exists(#digest, :digest), #digest = :digest";
+        let point = Expression::new(point).with(":digest", text(&push.manifest.digest));
         let is_free = push.fixed.contains(*tag).then(|| {
             let is_free = Expression::new("attribute_not_exists(#pk) OR #digest = :digest");
             is_free.with(":digest", text(&push.manifest.digest))
         });
-        transaction.put(row, is_free);
+        transaction.update(&keys::tag(name, tag), point, is_free);
         let copy = reference(push, &keys::by_tag(name, tag), COPIED);
         transaction.put(copy, None);
     }

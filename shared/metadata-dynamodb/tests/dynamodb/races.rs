@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use roadstead_metadata::testkit::Store;
 use roadstead_metadata::{
-    BlobStore, Error, HashState, LinkStore, ManifestStore, Page, Reliance, TagStore, UploadStore,
+    BlobStore, Error, HashState, LinkStore, ManifestStore, Page, TagStore, UploadStore,
 };
 use roadstead_metadata_dynamodb::DynamoDb;
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
@@ -25,7 +24,7 @@ use crate::store::client;
 
 /// Checks `after` with `held` held at each call while `other` runs, each time on a new table that
 /// `before` has prepared.
-async fn interleave(
+pub(crate) async fn interleave(
     before: impl AsyncFn(&Table, &DynamoDb),
     held: impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>,
     other: impl AsyncFn(&Table, DynamoDb) -> Result<(), Error>,
@@ -59,9 +58,9 @@ async fn interleave(
     }
 }
 
-async fn nothing(_: &Table, _: &DynamoDb) {}
+pub(crate) async fn nothing(_: &Table, _: &DynamoDb) {}
 
-async fn both_succeed(_: &Table, held: Result<(), Error>, other: Result<(), Error>) {
+pub(crate) async fn both_succeed(_: &Table, held: Result<(), Error>, other: Result<(), Error>) {
     held.unwrap();
     other.unwrap();
 }
@@ -157,45 +156,6 @@ async fn a_manifest_is_deleted_while_it_is_pushed() {
     .await;
 }
 
-struct Refusing;
-
-#[async_trait]
-impl Reliance for Refusing {
-    async fn holds(&self) -> bool {
-        false
-    }
-}
-
-async fn push_refused(_: &Table, back_end: DynamoDb) -> Result<(), Error> {
-    let is_taken = back_end
-        .record_if(&push(&manifest("1", 1), &["new"]), &Refusing)
-        .await?;
-    assert!(!is_taken);
-    Ok(())
-}
-
-/// At each of its calls, also between the look at the manifest and its removal.
-#[tokio::test]
-async fn a_push_comes_while_one_of_the_same_manifest_is_refused() {
-    for tags in [&["new"][..], &["other"], &[]] {
-        let push_taken = async |_: &Table, back_end: DynamoDb| {
-            back_end.record(&push(&manifest("1", 1), tags)).await
-        };
-        let after = async |table: &Table, held, other| {
-            both_succeed(table, held, other).await;
-            let metadata = table.back_end();
-            let image = manifest("1", 1);
-            let tags = tags.iter().map(|text| Reference::Tag(tag(text)));
-            for reference in tags.chain([Reference::Digest(image.digest.clone())]) {
-                let found = metadata.manifest(&app(), &reference).await.unwrap();
-                assert_eq!(found.as_ref(), Some(&image), "{reference}");
-            }
-        };
-        interleave(nothing, push_refused, push_taken, after).await;
-        interleave(nothing, push_taken, push_refused, after).await;
-    }
-}
-
 /// Whoever can read a tag can pull what it points to.
 #[tokio::test]
 async fn a_manifest_is_pulled_while_it_is_pushed() {
@@ -236,6 +196,29 @@ async fn a_tag_moves_while_its_old_manifest_is_deleted() {
         assert_eq!(found.as_ref(), Some(&new.digest));
     })
     .await;
+}
+
+/// One of those that have to go before the others, as a transaction has no room for all: none of
+/// the others stays behind, whether it moves or goes.
+#[tokio::test]
+async fn one_of_many_tags_comes_away_while_their_manifest_is_deleted() {
+    let gone = async |table: &Table, held, other| {
+        both_succeed(table, held, other).await;
+        let tags = table.back_end().tags(&app(), Page::ALL).await.unwrap();
+        let moved = [tag("old000")];
+        assert!(
+            tags.iter().flatten().all(|tag| moved.contains(tag)),
+            "{tags:?}"
+        );
+    };
+    let move_tag = async |_: &Table, back_end: DynamoDb| {
+        back_end.record(&push(&manifest("2", 1), &["old000"])).await
+    };
+    interleave(pushed, delete, move_tag, gone).await;
+    let delete_tag = async |_: &Table, back_end: DynamoDb| {
+        back_end.delete_tag(&app(), &tag("old000")).await.map(drop)
+    };
+    interleave(pushed, delete, delete_tag, gone).await;
 }
 
 /// Holds `one` at its call, then `other` at its own; `one` goes on first.
@@ -335,6 +318,26 @@ async fn a_large_manifest_is_swept_while_it_is_pushed() {
             .unwrap();
     };
     interleave(before, push_large, sweep_content, both_succeed).await;
+}
+
+/// What it finds stored is not swept once it has been told so.
+#[tokio::test]
+async fn a_large_manifest_is_pushed_again_while_its_content_is_swept() {
+    let sweep = async |_: &Table, back_end: DynamoDb| {
+        let since = SystemTime::now();
+        let digest = manifest("1", 300_000).digest;
+        back_end.sweep_blob(&digest, since).await.map(drop)
+    };
+    let before = async |_: &Table, back_end: &DynamoDb| {
+        let image = manifest("1", 300_000);
+        back_end.record(&push(&image, &[])).await.unwrap();
+        back_end
+            .delete_manifest(&app(), &image.digest, None)
+            .await
+            .unwrap();
+    };
+    interleave(before, sweep, push_large, both_succeed).await;
+    interleave(before, push_large, sweep, both_succeed).await;
 }
 
 /// A push so slow that its content counts as nobody's stores it again.

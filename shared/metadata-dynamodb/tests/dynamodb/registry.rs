@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
-use roadstead_metadata::Page;
+use roadstead_metadata::{ManifestStore, Page, Reliance};
 use roadstead_metadata_dynamodb::sdk::config::retry::RetryConfig;
 use roadstead_oci::{Digest, Reference, RepositoryName};
 use roadstead_registry::{
     CollectOptions, Error, NewManifest, Policy, Purged, Registry, TransportError,
 };
+use tokio::sync::Notify;
 
-use crate::kit::{app, assert_sound, sha256, sha512, tag};
+use crate::kit::{app, assert_sound, manifest, push, sha256, sha512, tag};
 use crate::proxy::{Fault, Proxy};
 use crate::store::{Table, client};
 
-fn registry(table: &Table) -> Registry {
+pub(crate) fn registry(table: &Table) -> Registry {
     let policy = Policy {
         delete: true,
         ..Policy::default()
@@ -215,6 +217,131 @@ async fn an_untagged_manifest_is_pushed_again_while_it_is_collected() {
             Err(error) => panic!("held at call {at}: {error:?}"),
         }
         assert_sound(&table).await;
+    }
+}
+
+/// At any of its calls: the tag leads to the manifest that it did, or to the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_an_outage_ends_takes_no_tag_away() {
+    for at in 1.. {
+        let Some(table) = Table::new().await else {
+            return;
+        };
+        let pushing = registry(&table);
+        for content in [&b"config"[..], b"old layer", b"new layer"] {
+            let digest = sha256(content);
+            push_blob(&pushing, &app(), content, &digest).await.unwrap();
+        }
+        let [old, new] = [&b"old layer"[..], b"new layer"].map(|layer| image(&sha256(layer)));
+        push_image(&pushing, &old, &["latest"]).await.unwrap();
+        let proxy = Proxy::new(table.address).await;
+        let back_end = table.back_end_over(client(proxy.address, RetryConfig::disabled()));
+        let driver = Arc::new(table.driver.clone());
+        let failing = Registry::new(Arc::new(back_end), driver, Policy::default());
+        proxy.plan(at, Fault::LostRequest);
+        let pushed = push_image(&failing, &new, &["latest"]).await;
+        let has_failed = proxy.calls().len() >= at;
+        let app = app();
+        let manifests = pushing.repository(&app).manifests();
+        let tagged = manifests.pull(&Reference::Tag(tag("latest"))).await;
+        let tagged = tagged.unwrap_or_else(|error| panic!("failed at call {at}: {error:?}"));
+        assert_sound(&table).await;
+        if !has_failed {
+            assert_eq!(pushed.unwrap(), tagged.digest);
+            assert!(at > 5, "it failed at each call");
+            return;
+        }
+        assert!(matches!(pushed, Err(Error::Unavailable(_))), "{pushed:?}");
+        assert!([old, new].contains(&tagged.bytes), "failed at call {at}");
+    }
+}
+
+/// Refuses once a collection has come to its call that is held, or to its end.
+struct Collecting<'a> {
+    proxy: &'a Proxy,
+    begun: &'a Notify,
+    ended: &'a Notify,
+}
+
+#[async_trait]
+impl Reliance for Collecting<'_> {
+    async fn holds(&self) -> Result<bool, roadstead_metadata::Error> {
+        self.begun.notify_one();
+        tokio::select! {
+            () = self.proxy.arrival() => {}
+            () = self.ended.notified() => {}
+        }
+        Ok(false)
+    }
+}
+
+/// At every second call of a collection that has found the manifest without a tag. Either the
+/// manifest was gone by then, and the tag is too, or it is whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_goes_back_to_its_manifest_while_that_is_collected() {
+    let mut came_back = 0;
+    for at in (1..).step_by(2) {
+        let Some(table) = Table::new().await else {
+            return;
+        };
+        let registry = registry(&table);
+        for content in [&b"config"[..], b"layer"] {
+            let digest = sha256(content);
+            push_blob(&registry, &app(), content, &digest)
+                .await
+                .unwrap();
+        }
+        let image = image(&sha256(b"layer"));
+        push_image(&registry, &image, &["latest"]).await.unwrap();
+        let proxy = Proxy::new(table.address).await;
+        let back_end = table.back_end_over(client(proxy.address, RetryConfig::standard()));
+        let driver = Arc::new(table.driver.clone());
+        let collecting = Registry::new(Arc::new(back_end), driver, Policy::default());
+        proxy.plan(at, Fault::Held);
+        let (begun, ended) = (Notify::new(), Notify::new());
+        let collect = async {
+            begun.notified().await;
+            let options = CollectOptions {
+                dry_run: false,
+                delete_untagged: true,
+                grace: Duration::ZERO,
+            };
+            let collected = collecting.collect_garbage(options, &mut |_| ()).await;
+            collected.unwrap();
+            ended.notify_one();
+        };
+        let refused = async {
+            let refusing = Collecting {
+                proxy: &proxy,
+                begun: &begun,
+                ended: &ended,
+            };
+            let push = push(&manifest("other", 1), &["latest"]);
+            let is_taken = table.back_end().record_if(&push, &refusing).await;
+            assert!(!is_taken.unwrap());
+            proxy.release();
+        };
+        tokio::join!(collect, refused);
+        assert_sound(&table).await;
+        let app = app();
+        let repository = registry.repository(&app);
+        let latest = Reference::Tag(tag("latest"));
+        match repository.manifests().pull(&latest).await {
+            Ok(found) => {
+                came_back += 1;
+                assert_eq!(found.bytes, image, "held at call {at}");
+                for content in [&b"config"[..], b"layer"] {
+                    let stat = repository.blobs().stat(&sha256(content)).await;
+                    assert!(stat.is_ok(), "held at call {at}: {stat:?}");
+                }
+            }
+            Err(Error::ManifestUnknown(..)) => {}
+            Err(error) => panic!("held at call {at}: {error:?}"),
+        }
+        if proxy.calls().len() < at {
+            assert!(came_back > 5, "it came back {came_back} times");
+            return;
+        }
     }
 }
 

@@ -314,8 +314,17 @@ struct Answer(bool);
 
 #[async_trait]
 impl Reliance for Answer {
-    async fn holds(&self) -> bool {
-        self.0
+    async fn holds(&self) -> Result<bool, Error> {
+        Ok(self.0)
+    }
+}
+
+struct Outage;
+
+#[async_trait]
+impl Reliance for Outage {
+    async fn holds(&self) -> Result<bool, Error> {
+        Err(Error::Unavailable("nobody knows".into()))
     }
 }
 
@@ -333,6 +342,27 @@ pub async fn a_push_that_lacks_something_takes_nothing_from_another(store: &dyn 
             }
         }
     }
+    Ok(())
+}
+
+/// Its tags point to what they did or to what it has stored, and done again it succeeds.
+pub async fn a_push_that_could_not_look_takes_nothing_away(store: &dyn Store) -> Outcome {
+    let (metadata, app) = (store.metadata(), name("app"));
+    let (before, image) = (manifest("1"), manifest("2"));
+    metadata.record(&push("app", &before, &["latest"])).await?;
+    let push = push("app", &image, &["latest"]);
+    let recorded = metadata.record_if(&push, &Outage).await;
+    assert!(matches!(recorded, Err(Error::Unavailable(_))));
+    for metadata in [&metadata, &store.metadata()] {
+        let tagged = metadata.manifest(&app, &by_tag("latest")).await?;
+        let tagged = tagged.expect("it was there all the time");
+        assert!([&before, &image].contains(&&tagged));
+        let found = metadata.manifest(&app, &by_digest(&tagged.digest)).await?;
+        assert_eq!(found, Some(tagged));
+    }
+    assert!(metadata.record_if(&push, &Answer(true)).await?);
+    let tagged = metadata.manifest(&app, &by_tag("latest")).await?;
+    assert_eq!(tagged, Some(image));
     Ok(())
 }
 
