@@ -26,7 +26,7 @@ pub use error::Error;
 pub use ingest::TransportError;
 pub use manifests::{Manifests, NewManifest, Pushed};
 pub use policy::{PlatformPolicy, Policy, UrlPolicy};
-pub use purge::Purged;
+pub use purge::{Purge, Purged};
 pub use recent::Memory;
 pub use referrers::Referrers;
 pub use registry::{Registry, Repository};
