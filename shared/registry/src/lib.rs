@@ -21,7 +21,7 @@ mod tags;
 mod uploads;
 
 pub use blobs::{BlobStat, Blobs, Mounted, Pull};
-pub use collect::{CollectOptions, Finding, Summary};
+pub use collect::{CollectOptions, Collected, Finding, Summary};
 pub use error::Error;
 pub use ingest::TransportError;
 pub use manifests::{Manifests, NewManifest, Pushed};
