@@ -12,9 +12,16 @@
 //!   of its repository.
 //! - Anything the back end fails at ends the run; a list that is not whole deletes nothing.
 
+mod kept;
+mod lease;
+mod look;
 mod mark;
+mod marks;
 mod resume;
+mod stage;
 mod sweep;
+
+pub use resume::Collected;
 
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +30,7 @@ use roadstead_storage::{Share, Turn};
 use tokio::sync::MutexGuard;
 
 use crate::Error;
-use crate::collect::mark::Marks;
+use crate::collect::stage::Stage;
 use crate::registry::Registry;
 
 /// How to collect.
@@ -77,7 +84,8 @@ impl Registry {
     ///
     /// May be run at any time, and may stop anywhere: the next run goes on. Over a back end with
     /// locks, and within a process, one run waits for another; elsewhere two at once are safe for
-    /// what is pushed within the grace age alone.
+    /// what is pushed within the grace age alone, whereas [`Registry::collect_garbage_while`] keeps
+    /// itself from others.
     ///
     /// # Errors
     ///
@@ -88,28 +96,13 @@ impl Registry {
         report: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<Summary, Error> {
         let _turn = self.collection_turn(options).await?;
-        let cutoff = cutoff(options.grace);
-        let mut marks = Marks::default();
-        let to_the_end = &|| true;
-        mark::mark(
-            self,
-            &mut marks,
-            None,
-            options.delete_untagged,
-            cutoff,
-            to_the_end,
-            report,
-        )
-        .await?;
-        let swept = sweep::sweep(
-            self,
-            &mut marks,
-            options.dry_run,
-            cutoff,
-            to_the_end,
-            report,
-        );
-        Ok(swept.await?.unwrap_or_default())
+        let mut stage = Stage::first(options);
+        loop {
+            let summary = stage.go_on(self, options, &|| true, report).await?;
+            if let Some(summary) = summary {
+                return Ok(summary);
+            }
+        }
     }
 
     /// Waits until no other collection goes on. One that brings a link back would make a push rely

@@ -21,12 +21,12 @@ mod tags;
 mod uploads;
 
 pub use blobs::{BlobStat, Blobs, Mounted, Pull};
-pub use collect::{CollectOptions, Finding, Summary};
+pub use collect::{CollectOptions, Collected, Finding, Summary};
 pub use error::Error;
 pub use ingest::TransportError;
 pub use manifests::{Manifests, NewManifest, Pushed};
 pub use policy::{PlatformPolicy, Policy, UrlPolicy};
-pub use purge::Purged;
+pub use purge::{Purge, Purged};
 pub use recent::Memory;
 pub use referrers::Referrers;
 pub use registry::{Registry, Repository};

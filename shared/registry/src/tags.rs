@@ -1,5 +1,6 @@
 //! Tags of a repository.
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use roadstead_metadata::Page;
 use roadstead_oci::{Digest, Reference, RepositoryName, Tag};
 
@@ -51,13 +52,17 @@ pub(crate) async fn tagged(
     registry: &Registry,
     repository: &RepositoryName,
 ) -> Result<Vec<(Tag, Digest)>, Error> {
+    /// How many are looked up at once.
+    const AT_ONCE: usize = 16;
     let metadata = &registry.parts().metadata;
     let tags = metadata.tags(repository, Page::ALL).await?;
-    let mut current = Vec::new();
-    for tag in tags.unwrap_or_default() {
-        if let Some(digest) = metadata.tag(repository, &tag).await? {
-            current.push((tag, digest));
-        }
-    }
-    Ok(current)
+    let current = stream::iter(tags.unwrap_or_default()).map(|tag| async move {
+        let digest = metadata.tag(repository, &tag).await?;
+        Ok(digest.map(|digest| (tag, digest)))
+    });
+    let current = current.buffered(AT_ONCE);
+    current
+        .try_filter_map(async |tag| Ok(tag))
+        .try_collect()
+        .await
 }

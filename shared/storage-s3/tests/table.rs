@@ -17,7 +17,8 @@ use roadstead_metadata_dynamodb::sdk::{Client, Config};
 use roadstead_metadata_dynamodb::{Contents, ContentsError, DynamoDb, Options, create_table};
 use roadstead_oci::{Algorithm, Digest, Digester, RepositoryName};
 use roadstead_registry::{
-    CollectOptions, Error, NewManifest, OpenUpload, Policy, Pull, Registry, TransportError,
+    CollectOptions, Collected, Error, NewManifest, OpenUpload, Policy, Pull, Registry,
+    TransportError,
 };
 use roadstead_storage::{
     ByteRange, Content, Driver, DriverExt, Key, ListOptions, Write, WriteMode,
@@ -560,10 +561,11 @@ async fn every_answer_of_two_registries_is_true_while_a_third_one_maintains() {
                     .await
                     .unwrap();
             }
-            maintainer
+            let collected = maintainer
                 .collect_garbage_while(options, &|| false, &mut |_| ())
                 .await
                 .unwrap();
+            assert_ne!(collected, Collected::Elsewhere, "no lease is left");
         }
     };
     let living = async {

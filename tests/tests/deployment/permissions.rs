@@ -15,6 +15,7 @@ const WRITE: &[&str] = &["DeleteItem", "GetItem", "PutItem", "Query", "UpdateIte
 const EVENTS: (&str, &str, &[&str]) = ("event bus", "events", &["PutEvents"]);
 /// Objects on which the S3 driver finds out what conditional writes are worth.
 const PROBE: &str = ".roadstead-probe-*";
+const PROGRESS: &[&str] = &["DeleteObject", "GetObject", "PutObject"];
 const UPLOAD: &[&str] = &[
     "AbortMultipartUpload",
     "DeleteObject",
@@ -79,12 +80,11 @@ fn needed(group: &str) -> Grants {
                 "s3",
                 &["AbortMultipartUpload", "DeleteObject", "GetObject"],
             ),
-            // How far a collection is that ran out of time.
-            (
-                "roadstead/garbage-collection.json",
-                "s3",
-                &["DeleteObject", "GetObject", "PutObject"],
-            ),
+            // How far it is, and who collects.
+            ("roadstead/garbage-collection.json", "s3", PROGRESS),
+            ("roadstead/garbage-collection.lease", "s3", PROGRESS),
+            ("roadstead/upload-purge", "s3", PROGRESS),
+            (PROBE, "s3", &["DeleteObject", "PutObject"]),
             ("manifests/*", "s3", &["DeleteObject", "GetObject"]),
             (
                 "bucket",

@@ -1,48 +1,35 @@
 //! The first half: what is kept.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::time::SystemTime;
 
-use roadstead_metadata::{Linked, Page, Repositories};
-use roadstead_oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag};
+use futures_util::StreamExt;
+use roadstead_metadata::{Linked, Page};
+use roadstead_oci::{Digest, RepositoryName, Tag};
 
-use super::{Finding, GoOn};
+use super::look::read;
+use super::marks::{Contents, EligibleManifest, Marks};
+use super::stage::{Run, repositories};
+use super::{CollectOptions, Finding};
 use crate::Error;
 use crate::registry::Registry;
 use crate::tags::tagged;
 
-/// What a look at all repositories has found; all digests are canonical ones.
+/// How far marking is.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
-    /// What manifests reference, and the manifests themselves.
-    pub(super) marked: HashSet<Digest>,
-    /// What is kept because it, or a link to it, is young, or because a manifest cannot be read.
-    pub(super) kept: HashSet<Digest>,
-    /// Manifests to delete.
-    pub(super) manifests: Vec<EligibleManifest>,
-    /// Links to delete.
-    pub(super) links: Vec<(RepositoryName, Digest)>,
-    /// The manifests that were looked at.
-    pub(super) seen: HashMap<RepositoryName, HashSet<Digest>>,
+pub(super) struct Marking {
+    /// The repository that was looked at last.
+    pub(super) after: Option<RepositoryName>,
+    /// One after it, of which manifests have been read.
+    pub(super) reading: Option<Reading>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct EligibleManifest {
+/// What manifests of a repository lead to, those that have been read; `None` when one cannot be.
+#[derive(Debug)]
+pub(super) struct Reading {
     pub(super) repository: RepositoryName,
-    pub(super) digest: Digest,
-    pub(super) contents: Contents,
-    pub(super) tags: Vec<Tag>,
-}
-
-/// What a manifest leads to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Contents {
-    /// What it is made of, by canonical digests as far as they are known here.
-    pub(super) parts: Vec<Digest>,
-    /// The subject as the manifest names it.
-    pub(super) subject: Option<Digest>,
-    /// The subject's canonical digest.
-    pub(super) refers_to: Option<Digest>,
+    pub(super) manifests: HashMap<Digest, Option<Contents>>,
 }
 
 /// A repository's manifest as marking needs it.
@@ -52,211 +39,98 @@ struct Known {
     contents: Option<Contents>,
 }
 
-/// What manifests need of their repository that came since the first look.
-#[derive(Debug)]
-pub(super) enum Needed {
-    /// No one can tell.
-    All,
-    /// These.
-    Only(HashSet<Digest>),
-}
-
-type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);
-
-/// Looks at every repository after the one that was looked at last, as long as there is time, at
-/// one at least; gives the last one when the time was up before the end.
+/// Goes on with looking at every repository, as long as there is time; whether that is done.
+///
+/// A repository that comes into being where marking has been, and a manifest of one that is being
+/// read, are seen by the second look, as all that is pushed later.
 pub(super) async fn mark(
-    registry: &Registry,
+    run: &mut Run<'_>,
     marks: &mut Marks,
-    after: Option<&RepositoryName>,
-    delete_untagged: bool,
-    cutoff: SystemTime,
-    go_on: GoOn<'_>,
-    report: Report<'_>,
-) -> Result<Option<RepositoryName>, Error> {
-    let page = Page {
-        after: after.map(RepositoryName::as_str),
-        limit: usize::MAX,
-    };
-    let metadata = &registry.parts().metadata;
-    let repositories = metadata.repositories(Repositories::All, page).await?;
-    for (index, repository) in repositories.iter().cloned().enumerate() {
-        if index > 0 && !go_on() {
-            return Ok(Some(repositories[index - 1].clone()));
+    marking: &mut Marking,
+) -> Result<bool, Error> {
+    loop {
+        let page = repositories(run.registry, marking.after.as_ref()).await?;
+        if page.is_empty() {
+            break;
         }
-        report(Finding::Repository(repository.clone()));
-        let mut one = Marker {
-            registry,
-            repository: &repository,
-            known: known(registry, &repository, |_| true).await?,
-            marks: &mut *marks,
-            report: &mut *report,
-        };
-        one.run(delete_untagged, cutoff).await?;
-        let links = registry.parts().metadata.links(&repository, Page::ALL);
-        for link in links.await? {
-            if link.modified >= cutoff {
-                marks.kept.insert(link.digest);
-            } else {
-                marks.links.push((repository.clone(), link.digest));
+        for repository in page {
+            let reading = marking.reading.as_ref();
+            if reading.is_none_or(|reading| reading.repository <= repository)
+                && !mark_repository(run, marks, &mut marking.reading, &repository).await?
+            {
+                return Ok(false);
+            }
+            marking.after = Some(repository);
+            if !(run.go_on)() {
+                return Ok(false);
             }
         }
     }
     marks.spare_what_is_needed();
-    for eligible in &marks.manifests {
-        let EligibleManifest {
-            repository,
-            digest,
-            tags,
-            ..
-        } = eligible.clone();
-        report(Finding::ManifestEligible(repository, digest, tags));
-    }
-    Ok(None)
-}
-
-/// Marks what the manifests of a repository are made of that came since the first look.
-pub(super) async fn look_again(
-    registry: &Registry,
-    marks: &mut Marks,
-    repository: &RepositoryName,
-    cutoff: SystemTime,
-) -> Result<Needed, Error> {
-    let seen = marks.seen.get(repository);
-    let is_seen = |digest: &Digest| seen.is_some_and(|seen| seen.contains(digest));
-    let is_new = |revision: &Linked| !is_seen(&revision.digest) || revision.modified >= cutoff;
-    let known = known(registry, repository, is_new).await?;
-    let links = registry.parts().metadata.links(repository, Page::ALL);
-    let links = links.await?;
-    marks.marked.extend(known.keys().cloned());
-    let mut needed = HashSet::new();
-    for known in known.into_values() {
-        let contents = known.contents.filter(Contents::is_resolved);
-        let Some(contents) = contents else {
-            let all = links.into_iter().map(|link| link.digest);
-            marks.kept.extend(all);
-            return Ok(Needed::All);
-        };
-        needed.extend(contents.parts);
-    }
-    marks.marked.extend(needed.iter().cloned());
-    let young = links.into_iter().filter(|link| link.modified >= cutoff);
-    marks.kept.extend(young.map(|link| link.digest));
-    Ok(Needed::Only(needed))
-}
-
-pub(super) async fn repositories(registry: &Registry) -> Result<Vec<RepositoryName>, Error> {
-    let metadata = &registry.parts().metadata;
-    Ok(metadata.repositories(Repositories::All, Page::ALL).await?)
-}
-
-async fn known(
-    registry: &Registry,
-    repository: &RepositoryName,
-    is_wanted: impl Fn(&Linked) -> bool,
-) -> Result<HashMap<Digest, Known>, Error> {
-    let metadata = &registry.parts().metadata;
-    let mut known = HashMap::new();
-    let revisions = metadata.revisions(repository, Page::ALL).await?;
-    for revision in revisions.into_iter().filter(is_wanted) {
-        let reference = Reference::Digest(revision.digest.clone());
-        let record = metadata.manifest(repository, &reference).await?;
-        let manifest = record.and_then(|record| Manifest::read(&record.bytes).ok());
-        let contents = match manifest {
-            Some(manifest) => Some(contents(registry, repository, &manifest).await?),
-            None => None,
-        };
-        known.insert(revision.digest.clone(), Known { revision, contents });
-    }
-    Ok(known)
-}
-
-async fn contents(
-    registry: &Registry,
-    repository: &RepositoryName,
-    manifest: &Manifest,
-) -> Result<Contents, Error> {
-    let mut contents = Contents::default();
-    for (_, part) in manifest.references() {
-        let part = canonical(registry, repository, &part.digest).await?;
-        contents.parts.push(part);
-    }
-    if let Some(subject) = &manifest.subject {
-        let refers_to = canonical(registry, repository, &subject.digest).await?;
-        contents.refers_to = Some(refers_to);
-        contents.subject = Some(subject.digest.clone());
-    }
-    Ok(contents)
-}
-
-/// What a repository stores under `digest`, or `digest` itself when it has nothing of that name.
-async fn canonical(
-    registry: &Registry,
-    repository: &RepositoryName,
-    digest: &Digest,
-) -> Result<Digest, Error> {
-    if is_canonical(digest) {
-        return Ok(digest.clone());
-    }
-    let metadata = &registry.parts().metadata;
-    let canonical = match metadata.revision(repository, digest).await? {
-        None => metadata.linked(repository, digest).await?,
-        revision => revision,
-    };
-    Ok(canonical.unwrap_or_else(|| digest.clone()))
-}
-
-fn is_canonical(digest: &Digest) -> bool {
-    digest.algorithm() == Algorithm::Sha256
-}
-
-impl Contents {
-    /// Whether it is known what all parts are stored as.
-    fn is_resolved(&self) -> bool {
-        self.parts.iter().all(is_canonical)
-    }
-}
-
-impl Marks {
-    /// Whether content must stay.
-    pub(super) fn keeps(&self, digest: &Digest) -> bool {
-        self.marked.contains(digest) || self.kept.contains(digest)
-    }
-
-    /// Nothing of `repository` is to be deleted any more.
-    pub(super) fn is_swept(&mut self, repository: &RepositoryName) {
-        self.manifests
-            .retain(|manifest| manifest.repository != *repository);
-        self.links.retain(|(of, _)| of != repository);
-    }
-
-    /// A manifest that is marked for whatever reason is not deleted, nor is what refers to it;
-    /// and what stays, stays whole.
-    pub(super) fn spare_what_is_needed(&mut self) {
-        let mut spared = HashSet::new();
-        loop {
-            let eligible = std::mem::take(&mut self.manifests);
-            let is_needed = |manifest: &EligibleManifest| {
-                let subject = manifest.contents.refers_to.clone();
-                let subject = subject.map(|subject| (manifest.repository.clone(), subject));
-                self.marked.contains(&manifest.digest)
-                    || subject.is_some_and(|subject| spared.contains(&subject))
-            };
-            let (needed, others): (Vec<_>, Vec<_>) = eligible.into_iter().partition(is_needed);
-            self.manifests = others;
-            if needed.is_empty() {
-                break;
-            }
-            for manifest in needed {
-                self.marked.insert(manifest.digest.clone());
-                self.marked.extend(manifest.contents.parts);
-                spared.insert((manifest.repository, manifest.digest));
-            }
+    for (repository, eligible) in &marks.eligible {
+        for EligibleManifest { digest, tags, .. } in eligible.manifests.iter().cloned() {
+            (run.report)(Finding::ManifestEligible(repository.clone(), digest, tags));
         }
-        let links = std::mem::take(&mut self.links);
-        let others = links.into_iter().filter(|(_, digest)| !self.keeps(digest));
-        self.links = others.collect();
     }
+    Ok(true)
+}
+
+/// Whether all of the repository is marked.
+async fn mark_repository(
+    run: &mut Run<'_>,
+    marks: &mut Marks,
+    reading: &mut Option<Reading>,
+    repository: &RepositoryName,
+) -> Result<bool, Error> {
+    let Run {
+        registry,
+        options,
+        cutoff,
+        go_on,
+        ..
+    } = *run;
+    (run.report)(Finding::Repository(repository.clone()));
+    let metadata = &registry.parts().metadata;
+    let revisions = metadata.revisions(repository, Page::ALL).await?;
+    let begun = reading.take();
+    let begun = begun.filter(|begun| begun.repository == *repository);
+    let begun = begun.unwrap_or_else(|| Reading {
+        repository: repository.clone(),
+        manifests: HashMap::new(),
+    });
+    let manifests = &mut reading.insert(begun).manifests;
+    let digests = revisions.iter().map(|revision| revision.digest.clone());
+    let unread = digests.filter(|digest| !manifests.contains_key(digest));
+    let mut unread = pin!(read(registry, repository, unread.collect()));
+    while let Some(one) = unread.next().await {
+        let (digest, contents) = one?;
+        manifests.insert(digest, contents);
+        if !go_on() {
+            return Ok(false);
+        }
+    }
+    let known = revisions.into_iter().map(|revision| {
+        let contents = manifests.remove(&revision.digest).flatten();
+        (revision.digest.clone(), Known { revision, contents })
+    });
+    let mut one = Marker {
+        registry,
+        repository,
+        known: known.collect(),
+        marks: &mut *marks,
+        report: &mut *run.report,
+    };
+    one.run(options, cutoff).await?;
+    for link in metadata.links(repository, Page::ALL).await? {
+        if link.modified >= cutoff {
+            marks.kept.insert(link.digest);
+        } else {
+            let eligible = marks.eligible.entry(repository.clone());
+            eligible.or_default().links.push(link.digest);
+        }
+    }
+    *reading = None;
+    Ok(true)
 }
 
 /// The marking of one repository.
@@ -265,11 +139,12 @@ struct Marker<'a> {
     repository: &'a RepositoryName,
     known: HashMap<Digest, Known>,
     marks: &'a mut Marks,
-    report: Report<'a>,
+    report: &'a mut (dyn FnMut(Finding) + Send),
 }
 
 impl Marker<'_> {
-    async fn run(&mut self, delete_untagged: bool, cutoff: SystemTime) -> Result<(), Error> {
+    async fn run(&mut self, options: CollectOptions, cutoff: SystemTime) -> Result<(), Error> {
+        let delete_untagged = options.delete_untagged;
         let mut digests: Vec<Digest> = self.known.keys().cloned().collect();
         digests.sort();
         self.keep_all_if_unreadable(&digests).await?;
@@ -293,8 +168,8 @@ impl Marker<'_> {
         let tags: Vec<Tag> = tags.into_iter().map(|(tag, _)| tag).collect();
         for digest in digests.iter().filter(|digest| !kept.contains(*digest)) {
             let contents = self.contents(digest).cloned();
-            self.marks.manifests.push(EligibleManifest {
-                repository: self.repository.clone(),
+            let eligible = self.marks.eligible.entry(self.repository.clone());
+            eligible.or_default().manifests.push(EligibleManifest {
                 digest: digest.clone(),
                 contents: contents.unwrap_or_default(),
                 tags: tags.clone(),

@@ -1,14 +1,16 @@
 //! The second half: deleting what is not kept.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::SystemTime;
 
 use roadstead_metadata::{ManifestPush, ManifestRecord, Page, Referrer, Sweep};
 use roadstead_oci::{Digest, Manifest, Reference, RepositoryName};
 use roadstead_storage::{DriverExt, Key};
 
-use super::mark::{EligibleManifest, Marks, Needed, look_again, repositories};
-use super::{Finding, GoOn, Summary};
+use super::Finding;
+use super::look::{Needed, look_again};
+use super::marks::{Eligible, EligibleManifest, Marks};
+use super::stage::{Run, repositories};
 use crate::Error;
 use crate::registry::Registry;
 use crate::tags::tagged;
@@ -16,82 +18,18 @@ use crate::tags::tagged;
 /// Manifests as they were before they were swept.
 type Records = HashMap<Digest, ManifestRecord>;
 
-/// Blobs without a place for repositories are a store that is not whole, as when a volume is not mounted;
-/// not one in which everything is garbage.
-const NO_PLACE: &str = "there are blobs, but no folder \"repositories\" beside them: nothing is deleted; \
-                        if that is how it should be, create the folder";
-
 /// How many blobs are listed in one go.
 const PAGE: usize = 1000;
 
-/// Deletes manifests and links, repository by repository, then, after another look at all of
-/// them, bytes; nothing is returned when the time was up before the end. Done again with the same
-/// marks, it goes on.
-pub(super) async fn sweep(
-    registry: &Registry,
-    marks: &mut Marks,
-    dry_run: bool,
-    cutoff: SystemTime,
-    go_on: GoOn<'_>,
-    report: &mut (dyn FnMut(Finding) + Send),
-) -> Result<Option<Summary>, Error> {
-    let unmarked = unmarked_blobs(registry, marks, cutoff).await?;
-    let is_bare = marks.seen.is_empty() && !unmarked.is_empty();
-    if is_bare && !registry.parts().metadata.has_place().await? {
-        return Err(Error::Unavailable(NO_PLACE.into()));
-    }
-    let links = marks.links.clone();
-    let summary = Summary {
-        marked: marks.marked.len(),
-        blobs: unmarked.len(),
-        manifests: marks.manifests.len(),
-    };
-    if !dry_run {
-        for repository in affected(marks) {
-            sweep_repository(registry, marks, &repository, cutoff).await?;
-            marks.is_swept(&repository);
-            if !go_on() {
-                return Ok(None);
-            }
-        }
-        for repository in repositories(registry).await? {
-            // A push may have stored the bytes of its manifest, and nothing else yet.
-            let pushes_wait = registry.parts().metadata.sweep(&repository).await?;
-            look_again(registry, marks, &repository, cutoff).await?;
-            drop(pushes_wait);
-        }
-    }
-    report(Finding::Marked(summary));
-    for digest in unmarked {
-        report(Finding::BlobEligible(digest.clone()));
-        if !dry_run {
-            sweep_blob(registry, marks, &digest, cutoff, report).await?;
-            if !go_on() {
-                return Ok(None);
-            }
-        }
-    }
-    for (repository, digest) in links {
-        report(Finding::LinkEligible(repository, digest));
-    }
-    Ok(Some(summary))
-}
-
-/// The repositories that lose something.
-fn affected(marks: &Marks) -> BTreeSet<RepositoryName> {
-    let of_manifests = marks.manifests.iter().map(|manifest| &manifest.repository);
-    let of_links = marks.links.iter().map(|(repository, _)| repository);
-    of_manifests.chain(of_links).cloned().collect()
-}
-
-async fn unmarked_blobs(
-    registry: &Registry,
+/// Goes on with listing old blobs that are not marked, as long as there is time; whether that is
+/// done.
+pub(super) async fn list_unmarked(
+    run: &mut Run<'_>,
     marks: &Marks,
-    cutoff: SystemTime,
-) -> Result<Vec<Digest>, Error> {
-    let metadata = &registry.parts().metadata;
-    let mut unmarked = Vec::new();
-    let mut after: Option<Digest> = None;
+    unmarked: &mut VecDeque<Digest>,
+    after: &mut Option<Digest>,
+) -> Result<bool, Error> {
+    let metadata = &run.registry.parts().metadata;
     loop {
         let page = Page {
             after: after.as_ref().map(Digest::as_str),
@@ -99,38 +37,119 @@ async fn unmarked_blobs(
         };
         let blobs = metadata.blobs(page).await?;
         let Some(last) = blobs.last() else {
-            return Ok(unmarked);
+            return Ok(true);
         };
-        after = Some(last.digest.clone());
+        *after = Some(last.digest.clone());
         let is_garbage = |digest: &Digest| !marks.keeps(digest);
-        let blobs = blobs.into_iter().filter(|blob| blob.modified < cutoff);
+        let blobs = blobs.into_iter().filter(|blob| blob.modified < run.cutoff);
         unmarked.extend(blobs.map(|blob| blob.digest).filter(is_garbage));
+        if !(run.go_on)() {
+            return Ok(false);
+        }
     }
 }
 
+/// Goes on with taking manifests and links out of repositories, as long as there is time; whether
+/// that is done.
+pub(super) async fn take_out(run: &mut Run<'_>, marks: &mut Marks) -> Result<bool, Error> {
+    while let Some(repository) = marks.eligible.keys().next().cloned() {
+        if !take_out_of(run, marks, &repository).await? || !(run.go_on)() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Goes on with another look at all repositories, after the one that was looked at last, as long
+/// as there is time; whether that is done.
+///
+/// A repository need not be looked at twice, however much later bytes are deleted. What is pushed
+/// into it after the look relies on links that its own look at them finds; of each of these blobs
+/// is true:
+/// - The link is old, and was there at the first look: it was taken out, unless its blob is marked.
+///   No manifest relies on a link that is gone.
+/// - It was made since, but before this look, which saw that it is young: its blob is kept.
+/// - It was made after this look, by an upload: the bytes are young, and stay.
+/// - It was made after this look, by a mount, which has found the link of another repository after
+///   that: the same is true of that link, or it is young and still to be seen.
+///
+/// The last one holds unless a client deletes the young link before it is seen, which would have
+/// to be the only one of an old blob. That is so within one call as well.
+pub(super) async fn look_at_all(
+    run: &mut Run<'_>,
+    marks: &mut Marks,
+    after: &mut Option<RepositoryName>,
+) -> Result<bool, Error> {
+    let metadata = &run.registry.parts().metadata;
+    loop {
+        let page = repositories(run.registry, after.as_ref()).await?;
+        if page.is_empty() {
+            return Ok(true);
+        }
+        for repository in page {
+            // A push may have stored the bytes of its manifest, and nothing else yet.
+            let pushes_wait = metadata.sweep(&repository).await?;
+            look_again(run.registry, marks, &repository, run.cutoff).await?;
+            drop(pushes_wait);
+            *after = Some(repository);
+            if !(run.go_on)() {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// Goes on with deleting bytes, as long as there is time; whether that is done.
+pub(super) async fn delete_unmarked(
+    run: &mut Run<'_>,
+    marks: &Marks,
+    unmarked: &mut VecDeque<Digest>,
+) -> Result<bool, Error> {
+    while let Some(digest) = unmarked.front() {
+        (run.report)(Finding::BlobEligible(digest.clone()));
+        if !run.options.dry_run {
+            sweep_blob(run, marks, digest).await?;
+        }
+        unmarked.pop_front();
+        if !(run.go_on)() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Deletes the manifests and links of one repository, and brings back those that a push, checked
-/// before they were gone, relies on.
-async fn sweep_repository(
-    registry: &Registry,
+/// before they were gone, relies on; whether there was time for all of its links.
+async fn take_out_of(
+    run: &mut Run<'_>,
     marks: &mut Marks,
     repository: &RepositoryName,
-    cutoff: SystemTime,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    let Run {
+        registry, cutoff, ..
+    } = *run;
     let metadata = &registry.parts().metadata;
     // A push that began before `cutoff` may have stored an old manifest whose tag is still to come,
     // and one that comes now would find links that are about to go.
     let sweep = metadata.sweep(repository).await?;
-    let tags = tagged(registry, repository).await?;
-    marks
-        .marked
-        .extend(tags.into_iter().map(|(_, digest)| digest));
-    look_again(registry, marks, repository, cutoff).await?;
-    marks.spare_what_is_needed();
-    let manifests = marks.manifests.iter();
-    let manifests = manifests.filter(|manifest| manifest.repository == *repository);
-    let manifests: Vec<EligibleManifest> = manifests.cloned().collect();
-    let links = marks.links.iter().filter(|(of, _)| of == repository);
-    let links: Vec<Digest> = links.map(|(_, digest)| digest.clone()).collect();
+    let mut eligible = marks.eligible.remove(repository).unwrap_or_default();
+    if !eligible.manifests.is_empty() {
+        let tags = tagged(registry, repository).await?;
+        let tagged = tags.into_iter().map(|(_, digest)| digest);
+        marks.marked.extend(tagged);
+    }
+    let needed = look_again(registry, marks, repository, cutoff).await?;
+    // A call before this one may have ended between taking links out and bringing them back.
+    for digest in eligible.links.iter().filter(|digest| needed.has(digest)) {
+        if metadata.linked(repository, digest).await?.is_none() {
+            sweep.link(digest).await?;
+        }
+    }
+    eligible.spare_what_is_needed(marks);
+    let Eligible {
+        manifests,
+        mut links,
+    } = eligible;
     let mut records = Records::new();
     for EligibleManifest {
         digest, contents, ..
@@ -146,29 +165,43 @@ async fn sweep_repository(
             records.remove(digest);
         }
     }
+    let mut gone = 0;
     for digest in &links {
         sweep.unlink(digest, cutoff).await?;
+        gone += 1;
+        if !(run.go_on)() {
+            break;
+        }
     }
+    let left = links.split_off(gone);
     registry.parts().recent.forget(repository);
     let needed = look_again(registry, marks, repository, cutoff).await?;
-    let gone = (manifests, records);
-    let is_needed = bring_back(registry, marks, &*sweep, gone, needed, cutoff).await?;
-    for digest in links.iter().filter(|digest| is_needed(digest)) {
+    let (of, manifests) = ((repository, &*sweep), (manifests, records));
+    let needed = bring_back(registry, marks, of, manifests, needed, cutoff).await?;
+    for digest in links.iter().filter(|digest| needed.has(digest)) {
         sweep.link(digest).await?;
     }
-    Ok(())
+    if left.is_empty() {
+        return Ok(true);
+    }
+    let left = Eligible {
+        links: left,
+        ..Eligible::default()
+    };
+    marks.eligible.insert(repository.clone(), left);
+    Ok(false)
 }
 
 /// Stores those of `manifests` again that are needed, or were pushed meanwhile, and what refers
-/// to them; returns which other content is needed then.
+/// to them; returns what is needed then.
 async fn bring_back(
     registry: &Registry,
     marks: &mut Marks,
-    sweep: &dyn Sweep,
+    (repository, sweep): (&RepositoryName, &dyn Sweep),
     (manifests, mut records): (Vec<EligibleManifest>, Records),
     needed: Needed,
     cutoff: SystemTime,
-) -> Result<impl Fn(&Digest) -> bool + use<>, Error> {
+) -> Result<Needed, Error> {
     let (all, mut needed) = match needed {
         Needed::All => (true, HashSet::new()),
         Needed::Only(needed) => (false, needed),
@@ -193,7 +226,7 @@ async fn bring_back(
         }
         for manifest in returning {
             if let Some(record) = records.remove(&manifest.digest) {
-                store_again(sweep, &manifest, record).await?;
+                store_again(sweep, repository, record).await?;
             }
             needed.insert(manifest.digest.clone());
             needed.extend(manifest.contents.parts);
@@ -201,7 +234,10 @@ async fn bring_back(
         }
     }
     marks.marked.extend(needed.iter().cloned());
-    Ok(move |digest: &Digest| all || needed.contains(digest))
+    Ok(match all {
+        true => Needed::All,
+        false => Needed::Only(needed),
+    })
 }
 
 /// Whether the bytes of a manifest were stored since `cutoff`, as each push of it does.
@@ -216,14 +252,14 @@ async fn is_young(registry: &Registry, digest: &Digest, cutoff: SystemTime) -> R
 
 async fn store_again(
     sweep: &dyn Sweep,
-    manifest: &EligibleManifest,
+    repository: &RepositoryName,
     record: ManifestRecord,
 ) -> Result<(), Error> {
     let Ok(view) = Manifest::read(&record.bytes) else {
         return Ok(());
     };
     let push = ManifestPush {
-        repository: manifest.repository.clone(),
+        repository: repository.clone(),
         referrer: Referrer::of(&view, &record),
         manifest: record,
         alias: None,
@@ -234,14 +270,8 @@ async fn store_again(
 }
 
 /// Deletes a blob that is still unmarked and still old.
-async fn sweep_blob(
-    registry: &Registry,
-    marks: &Marks,
-    digest: &Digest,
-    cutoff: SystemTime,
-    report: &mut (dyn FnMut(Finding) + Send),
-) -> Result<(), Error> {
-    let parts = registry.parts();
+async fn sweep_blob(run: &mut Run<'_>, marks: &Marks, digest: &Digest) -> Result<(), Error> {
+    let (parts, cutoff) = (run.registry.parts(), run.cutoff);
     if marks.keeps(digest) {
         return Ok(());
     }
@@ -253,7 +283,7 @@ async fn sweep_blob(
     let stat = parts.driver.try_stat(&Key::new(&location)?).await?;
     let is_old = stat.is_some_and(|stat| stat.modified < cutoff);
     if is_old && parts.metadata.sweep_blob(digest, cutoff).await? {
-        report(Finding::BlobDeleted(digest.clone(), location));
+        (run.report)(Finding::BlobDeleted(digest.clone(), location));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +20,9 @@ trait Trouble: std::fmt::Debug + Send + Sync + 'static {
 
     /// Between two writes of one operation.
     async fn between(&self) {}
+
+    /// Before content is read, beside what comes before each operation.
+    async fn reading(&self) {}
 }
 
 /// Whether, and at which point of it, an operation fails.
@@ -119,6 +122,14 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
+    fn at(at: usize) -> Self {
+        Self {
+            countdown: AtomicUsize::new(at),
+            arrived: Notify::new(),
+            released: Notify::new(),
+        }
+    }
+
     /// Waits for the operation.
     pub(crate) async fn arrival(&self) {
         self.arrived.notified().await;
@@ -145,14 +156,59 @@ impl Trouble for Hold {
     }
 }
 
+/// Takes its time.
+#[derive(Debug)]
+struct Slow {
+    /// For each operation.
+    each: Duration,
+    /// To read content, beside that.
+    reading: Duration,
+}
+
+#[async_trait]
+impl Trouble for Slow {
+    async fn before(&self) -> When {
+        tokio::time::sleep(self.each).await;
+        When::Never
+    }
+
+    async fn reading(&self) {
+        tokio::time::sleep(self.reading).await;
+    }
+}
+
+/// Holds two operations up, one after the other.
+#[derive(Debug)]
+struct Both(Arc<Hold>, Arc<Hold>);
+
+#[async_trait]
+impl Trouble for Both {
+    async fn before(&self) -> When {
+        self.0.before().await;
+        self.1.before().await
+    }
+
+    async fn between(&self) {
+        self.before().await;
+    }
+}
+
 impl Troubled {
+    /// Every operation takes so long, and one that reads content so much longer.
+    pub(crate) fn slow(store: &MemoryDriver, each: Duration, reading: Duration) -> Self {
+        Self::new(store, Arc::new(Slow { each, reading }))
+    }
+
+    /// Holds two operations, as [`Troubled::holding`] does one.
+    pub(crate) fn holding_both(store: &MemoryDriver, at: [usize; 2]) -> (Self, [Arc<Hold>; 2]) {
+        let [first, second] = at.map(|at| Arc::new(Hold::at(at)));
+        let both = Both(Arc::clone(&first), Arc::clone(&second));
+        (Self::new(store, Arc::new(both)), [first, second])
+    }
+
     /// Holds the operation number `at`, counted from 1, before it takes effect; each write is one.
     pub(crate) fn holding(store: &MemoryDriver, at: usize) -> (Self, Arc<Hold>) {
-        let hold = Arc::new(Hold {
-            countdown: AtomicUsize::new(at),
-            arrived: Notify::new(),
-            released: Notify::new(),
-        });
+        let hold = Arc::new(Hold::at(at));
         (
             Self::new(store, Arc::clone(&hold) as Arc<dyn Trouble>),
             hold,
@@ -219,6 +275,7 @@ impl Driver for Troubled {
     }
 
     async fn read(&self, key: &Key, range: ByteRange) -> Result<Object, Error> {
+        self.trouble.reading().await;
         troubled(&*self.trouble, self.store.read(key, range)).await
     }
 

@@ -140,3 +140,57 @@ async fn purging_twice_at_once_is_fine() {
     registry.purge_uploads(Duration::ZERO, false).await.unwrap();
     assert_eq!(uploads(&store).await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_purge_of_many_calls_reaches_every_repository() {
+    let store = MemoryDriver::new();
+    let names = ["a", "b", "b/c", "d", "e"].map(name);
+    for name in &names {
+        for _ in 0..3 {
+            begin(&registry(&store), name).await;
+        }
+    }
+    // By another process each.
+    let call = async || {
+        let registry = registry(&store);
+        let purge = registry.purge_uploads_while(Duration::ZERO, false, &|| false);
+        purge.await.unwrap()
+    };
+    let left = async |name: &RepositoryName| {
+        let folder = format!("repositories/{name}/_uploads/");
+        let mut ids: Vec<_> = uploads(&store).await;
+        ids.retain(|key| key.contains(&folder) && key.ends_with("/startedat"));
+        ids.len()
+    };
+    for left_of_each in [3, 2, 1] {
+        for name in &names {
+            assert_eq!(left(name).await, left_of_each, "{name}");
+            let purge = call().await;
+            assert_eq!(purge.purged.deleted, 1, "{name}");
+            assert!(!purge.is_finished, "{name}");
+        }
+        assert!(call().await.is_finished);
+    }
+    assert_eq!(uploads(&store).await, Vec::<String>::new());
+    assert_eq!(tree(&store).await.get("roadstead/upload-purge"), None);
+}
+
+#[tokio::test]
+async fn a_purge_that_is_cut_off_goes_on_near_where_it_was() {
+    let store = MemoryDriver::new();
+    for number in 0..50 {
+        begin(&registry(&store), &name(&format!("r{number:02}"))).await;
+    }
+    let key = Key::new("roadstead/upload-purge").unwrap();
+    store.put(&key, Bytes::from("r30")).await.unwrap();
+    let registry = registry(&store);
+    let purge = registry.purge_uploads_while(Duration::ZERO, false, &|| true);
+    let purge = purge.await.unwrap();
+    assert_eq!((purge.purged.deleted, purge.is_finished), (19, true));
+    for damaged in ["", "\u{1}", "UPPER"] {
+        store.put(&key, Bytes::from(damaged)).await.unwrap();
+        let purge = registry.purge_uploads_while(Duration::ZERO, false, &|| true);
+        assert!(purge.await.unwrap().is_finished, "{damaged}");
+    }
+    assert_eq!(uploads(&store).await, Vec::<String>::new());
+}
