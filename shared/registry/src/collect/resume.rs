@@ -37,6 +37,9 @@ impl Registry {
     /// Of two calls at once one does nothing. Where the back end has no locks, a lease in the
     /// store sees to that, as far as the store creates an object only if there is none.
     ///
+    /// What a call that is killed has taken out of a repository, and a push relies on, the next call
+    /// brings back; but not an untagged manifest, which an index needs that was pushed in that moment.
+    ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] only; at most a minute's work is done again.
