@@ -133,7 +133,6 @@ async fn read(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use roadstead_storage::{DriverExt, MemoryDriver};
 
