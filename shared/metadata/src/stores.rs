@@ -351,6 +351,25 @@ pub trait Metadata:
 {
 }
 
+impl dyn Metadata {
+    /// The next repositories after `after`, at most a thousand; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CatalogStore::repositories`].
+    pub async fn repositories_after(
+        &self,
+        after: Option<&RepositoryName>,
+    ) -> Result<Vec<RepositoryName>, Error> {
+        const LIMIT: usize = 1000;
+        let page = Page {
+            after: after.map(RepositoryName::as_str),
+            limit: LIMIT,
+        };
+        self.repositories(Repositories::All, page).await
+    }
+}
+
 impl<M> Metadata for M where
     M: ManifestStore
         + TagStore

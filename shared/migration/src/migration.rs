@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use roadstead_metadata::{Metadata, Page, Repositories};
+use roadstead_metadata::Metadata;
 use roadstead_oci::RepositoryName;
 use roadstead_storage::Driver;
 
@@ -86,7 +86,7 @@ async fn migrate(
     let mut known = BTreeSet::new();
     let mut after: Option<RepositoryName> = None;
     loop {
-        let names = page(stores.source, after.as_ref()).await?;
+        let names = stores.source.repositories_after(after.as_ref()).await?;
         let Some(last) = names.last() else { break };
         after = Some(last.clone());
         for name in &names {
@@ -99,16 +99,4 @@ async fn migrate(
     let rest = stores.repositories_beyond(&known, options, report).await?;
     summary.add(&rest);
     Ok(summary)
-}
-
-pub(crate) async fn page(
-    metadata: &dyn Metadata,
-    after: Option<&RepositoryName>,
-) -> Result<Vec<RepositoryName>, Error> {
-    const LIMIT: usize = 1000;
-    let page = Page {
-        after: after.map(RepositoryName::as_str),
-        limit: LIMIT,
-    };
-    Ok(metadata.repositories(Repositories::All, page).await?)
 }

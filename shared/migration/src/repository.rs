@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use roadstead_metadata::{Alias, ManifestPush, ManifestRecord, Metadata, Page, Referrer};
 use roadstead_oci::{Digest, Manifest, Reference, RepositoryName, Tag};
 
-use crate::migration::{AT_ONCE, Error, Options, Report, Stores, page};
+use crate::migration::{AT_ONCE, Error, Options, Report, Stores};
 use crate::{Finding, Part, Summary};
 
 /// What a repository of a store has, by name; its bytes are read one after another.
@@ -57,7 +57,7 @@ impl Stores<'_> {
         let mut summary = Summary::default();
         let mut after: Option<RepositoryName> = None;
         loop {
-            let names = page(self.target, after.as_ref()).await?;
+            let names = self.target.repositories_after(after.as_ref()).await?;
             let Some(last) = names.last() else {
                 return Ok(summary);
             };

@@ -104,18 +104,22 @@ impl Blobs<'_> {
         Ok(Pull::Content { stat, content })
     }
 
-    /// The URL by which this recipient gets at a blob, if it is sent to one.
+    /// The URL by which this recipient gets at a blob, if recipients are sent to any.
     ///
     /// # Errors
     ///
-    /// [`Error::BlobUnknown`] when the repository has no such blob.
+    /// [`Error::BlobUnknown`] when recipients are sent on, and the repository has no such blob.
     pub async fn url_for(
         self,
         recipient: &Recipient,
         digest: &Digest,
     ) -> Result<Option<String>, Error> {
+        let parts = self.0.parts();
+        if parts.signer.is_none() {
+            return Ok(None);
+        }
         let (Found { key, .. }, _) = self.locate(digest).await?;
-        redirect(self.0.parts(), &key, recipient).await
+        redirect(parts, &key, recipient).await
     }
 
     /// Takes a blob out of the repository; its bytes stay until garbage collection.

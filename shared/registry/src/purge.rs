@@ -22,9 +22,6 @@ const UNKEPT: Duration = Duration::from_secs(60);
 /// How many uploads are purged at once: one may have ended for each blob that was pushed lately.
 const AT_ONCE: usize = 16;
 
-/// How many repositories are listed in one go.
-const PAGE: usize = 1000;
-
 /// What a purge has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
@@ -86,11 +83,12 @@ impl Registry {
         go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Purge, Error> {
         let purging = Purging::of(age, dry_run, go_on);
+        let metadata = &self.parts().metadata;
         let mut purged = Purged::default();
         let mut after = self.purged_up_to().await?;
         let mut kept_at = Instant::now();
         loop {
-            let page = self.repositories_after(after.as_ref()).await?;
+            let page = metadata.repositories_after(after.as_ref()).await?;
             if page.is_empty() {
                 break;
             }
@@ -117,18 +115,6 @@ impl Registry {
             purged,
             is_finished: true,
         })
-    }
-
-    async fn repositories_after(
-        &self,
-        after: Option<&RepositoryName>,
-    ) -> Result<Vec<RepositoryName>, Error> {
-        let page = Page {
-            after: after.map(RepositoryName::as_str),
-            limit: PAGE,
-        };
-        let metadata = &self.parts().metadata;
-        Ok(metadata.repositories(Repositories::All, page).await?)
     }
 
     /// Nothing also for what is damaged: then it begins at the first.

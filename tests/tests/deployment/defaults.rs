@@ -92,6 +92,20 @@ fn only_the_edge_can_call_the_functions_behind_it() {
     );
 }
 
+/// A Function URL takes the challenge from answers, and gives nobody the chance to put it back.
+#[test]
+fn nobody_has_to_log_in_where_no_challenge_gets_through() {
+    let template = template::read("template.yaml");
+    let rule = &template["Rules"]["Logins"];
+    let is = |access: &str| json!({"Fn::Equals": [{"Ref": "Access"}, access]});
+    assert_eq!(
+        rule["RuleCondition"]["Fn::Or"],
+        json!([is("htpasswd"), is("token")])
+    );
+    let behind_the_edge = json!({"Fn::Equals": [{"Ref": "Functions"}, "groups"]});
+    assert_eq!(rule["Assertions"][0]["Assert"], behind_the_edge);
+}
+
 #[test]
 fn what_is_kept_is_private_encrypted_and_outlives_the_stack() {
     let storage = template::read("infra/storage.yaml");

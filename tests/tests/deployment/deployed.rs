@@ -121,6 +121,7 @@ impl Deployment {
         let sent = self.request(method, &format!("/v2/{repository}/blobs/{digest}"));
         let sent = sent.send().expect(307);
         let location = sent.need("Location");
+        assert!(location.contains("X-Amz-Signature="), "{location}");
         let url = location.strip_prefix("http://").unwrap();
         let (host, _) = url.split_once('/').unwrap();
         let address = Address::Tcp(host.parse().unwrap());

@@ -77,7 +77,7 @@ struct Kept {
 enum KeptStep {
     Mark {
         after: Option<String>,
-        reading: Option<(String, HashMap<Digest, Option<KeptContents>>)>,
+        reading: Option<(String, HashMap<Digest, Option<Contents>>)>,
     },
     List(Option<Digest>),
     TakeOut,
@@ -94,15 +94,8 @@ struct KeptEligible {
 #[derive(Serialize, Deserialize)]
 struct KeptManifest {
     digest: Digest,
-    contents: KeptContents,
+    contents: Contents,
     tags: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct KeptContents {
-    parts: Vec<Digest>,
-    subject: Option<Digest>,
-    refers_to: Option<Digest>,
 }
 
 impl Kept {
@@ -170,12 +163,10 @@ impl KeptStep {
         match step {
             Step::Mark(marking) => Self::Mark {
                 after: text(&marking.after),
-                reading: marking.reading.as_ref().map(|reading| {
-                    let manifests = reading.manifests.iter().map(|(digest, contents)| {
-                        (digest.clone(), contents.as_ref().map(KeptContents::of))
-                    });
-                    (reading.repository.to_string(), manifests.collect())
-                }),
+                reading: marking
+                    .reading
+                    .as_ref()
+                    .map(|reading| (reading.repository.to_string(), reading.manifests.clone())),
             },
             Step::List(after) => Self::List(after.clone()),
             Step::TakeOut => Self::TakeOut,
@@ -196,10 +187,7 @@ impl KeptStep {
                     None => None,
                     Some((repository, manifests)) => Some(Reading {
                         repository: repository.parse().ok()?,
-                        manifests: manifests
-                            .into_iter()
-                            .map(|(digest, contents)| (digest, contents.map(Contents::from)))
-                            .collect(),
+                        manifests,
                     }),
                 },
             }),
@@ -215,7 +203,7 @@ impl KeptEligible {
     fn of(eligible: &Eligible) -> Self {
         let manifests = eligible.manifests.iter().map(|manifest| KeptManifest {
             digest: manifest.digest.clone(),
-            contents: KeptContents::of(&manifest.contents),
+            contents: manifest.contents.clone(),
             tags: manifest.tags.iter().map(ToString::to_string).collect(),
         });
         Self {
@@ -230,32 +218,12 @@ impl KeptEligible {
             Some(EligibleManifest {
                 digest: manifest.digest,
                 tags: tags.collect::<Option<_>>()?,
-                contents: manifest.contents.into(),
+                contents: manifest.contents,
             })
         });
         Some(Eligible {
             manifests: manifests.collect::<Option<_>>()?,
             links: self.links,
         })
-    }
-}
-
-impl KeptContents {
-    fn of(contents: &Contents) -> Self {
-        Self {
-            parts: contents.parts.clone(),
-            subject: contents.subject.clone(),
-            refers_to: contents.refers_to.clone(),
-        }
-    }
-}
-
-impl From<KeptContents> for Contents {
-    fn from(kept: KeptContents) -> Self {
-        Self {
-            parts: kept.parts,
-            subject: kept.subject,
-            refers_to: kept.refers_to,
-        }
     }
 }

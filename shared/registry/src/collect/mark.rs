@@ -10,7 +10,7 @@ use roadstead_oci::{Digest, RepositoryName, Tag};
 
 use super::look::read;
 use super::marks::{Contents, EligibleManifest, Marks};
-use super::stage::{Run, repositories};
+use super::stage::Run;
 use super::{CollectOptions, Finding};
 use crate::Error;
 use crate::registry::Registry;
@@ -48,8 +48,9 @@ pub(super) async fn mark(
     marks: &mut Marks,
     marking: &mut Marking,
 ) -> Result<bool, Error> {
+    let metadata = &run.registry.parts().metadata;
     loop {
-        let page = repositories(run.registry, marking.after.as_ref()).await?;
+        let page = metadata.repositories_after(marking.after.as_ref()).await?;
         if page.is_empty() {
             break;
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use roadstead_oci::{Digest, RepositoryName, Tag};
+use serde::{Deserialize, Serialize};
 
 /// What looks at repositories have found; all digests are canonical ones.
 #[derive(Debug, Default)]
@@ -31,8 +32,8 @@ pub(super) struct EligibleManifest {
     pub(super) tags: Vec<Tag>,
 }
 
-/// What a manifest leads to.
-#[derive(Clone, Debug, Default)]
+/// What a manifest leads to; also as it is kept between two calls.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Contents {
     /// What it is made of, by canonical digests as far as they are known here.
     pub(super) parts: Vec<Digest>,

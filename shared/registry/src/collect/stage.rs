@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use roadstead_metadata::{Page, Repositories};
 use roadstead_oci::{Digest, RepositoryName};
 
 use super::mark::{Marking, mark};
@@ -148,18 +147,4 @@ impl Stage {
         (run.report)(Finding::Marked(self.summary));
         Step::Delete
     }
-}
-
-/// Some repositories after `after`; none at the end.
-pub(super) async fn repositories(
-    registry: &Registry,
-    after: Option<&RepositoryName>,
-) -> Result<Vec<RepositoryName>, Error> {
-    const LIMIT: usize = 1000;
-    let page = Page {
-        after: after.map(RepositoryName::as_str),
-        limit: LIMIT,
-    };
-    let metadata = &registry.parts().metadata;
-    Ok(metadata.repositories(Repositories::All, page).await?)
 }

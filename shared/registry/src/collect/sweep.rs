@@ -10,7 +10,7 @@ use roadstead_storage::{DriverExt, Key};
 use super::Finding;
 use super::look::{Needed, look_again};
 use super::marks::{Eligible, EligibleManifest, Marks};
-use super::stage::{Run, repositories};
+use super::stage::Run;
 use crate::Error;
 use crate::registry::Registry;
 use crate::tags::tagged;
@@ -82,7 +82,7 @@ pub(super) async fn look_at_all(
 ) -> Result<bool, Error> {
     let metadata = &run.registry.parts().metadata;
     loop {
-        let page = repositories(run.registry, after.as_ref()).await?;
+        let page = metadata.repositories_after(after.as_ref()).await?;
         if page.is_empty() {
             return Ok(true);
         }
